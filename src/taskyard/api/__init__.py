@@ -1,0 +1,1 @@
+"""The HTTP interface: a Quart application and a blueprint for each resource."""

@@ -1,0 +1,30 @@
+"""The application factory."""
+
+from quart import Quart
+
+from taskyard.api.batch import batch_blueprint
+from taskyard.api.docs import docs_blueprint
+from taskyard.api.errors import register_errors
+from taskyard.api.health import health_blueprint
+from taskyard.api.parts import Parts
+from taskyard.api.tasks import tasks_blueprint
+from taskyard.api.yard import yard_blueprint
+
+LARGEST_BODY = 64 * 1024 * 1024  # 10,000 tasks of some size; one task has its type's own limit
+
+
+def create_app(parts: Parts) -> Quart:
+    """Return the HTTP application over open parts."""
+    app = Quart("taskyard.api", static_folder=None, template_folder="templates")
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app.url_map.merge_slashes = False
+    register_errors(app)
+    for blueprint in (
+        tasks_blueprint(parts),
+        batch_blueprint(parts),
+        yard_blueprint(parts),
+        health_blueprint(parts),
+        docs_blueprint(),
+    ):
+        app.register_blueprint(blueprint)
+    return app

@@ -1,0 +1,99 @@
+"""Problem details (RFC 9457) for every error: the only place where codes become statuses."""
+
+import inspect
+from collections.abc import Iterator
+
+import structlog
+from quart import Quart, Response
+from werkzeug.exceptions import HTTPException
+
+from taskyard.api.render import respond
+from taskyard.core import errors
+from taskyard.core.errors import Fault, TaskyardError
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: dict[type[TaskyardError], int] = {
+    errors.MalformedBody: 400,
+    errors.UnsupportedMediaType: 415,
+    errors.InvalidRequest: 422,
+    errors.InvalidArguments: 422,
+    errors.PayloadTooLarge: 413,
+    errors.UnknownTaskType: 404,
+    errors.TaskNotFound: 404,
+    errors.PoolNotFound: 404,
+    errors.AlreadyRunning: 409,
+    errors.AlreadyEnded: 409,
+    errors.StorageUnavailable: 503,
+    errors.BrokerUnavailable: 503,
+    errors.Overloaded: 503,
+    errors.OutcomeUnknown: 503,
+}
+
+# What the framework itself refuses has no class of ours; these are their codes.
+_HTTP_CODES = {
+    400: "bad-request",
+    404: "not-found",
+    405: "method-not-allowed",
+    408: "request-timeout",
+    413: "payload-too-large",
+}
+
+
+def problem(status: int, code: str, title: str, detail: str, faults: tuple[Fault, ...] = ()) -> dict[str, object]:
+    """Return the members of one problem; `errors` lists the faulty fields by JSON Pointer."""
+    members: dict[str, object] = {
+        "type": f"/problems/{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
+    if faults:
+        members["errors"] = [{"pointer": f.where, "detail": f.problem} for f in faults]
+    return members
+
+
+def describe(error: TaskyardError) -> dict[str, object]:
+    """Return the problem that an error of ours is."""
+    return problem(STATUS[type(error)], error.code, error.title, error.detail, error.faults)
+
+
+def explanations() -> Iterator[tuple[str, str, str]]:
+    """Yield code, title and explanation of every problem a client may meet."""
+    for kind in STATUS:
+        yield kind.code, kind.title, inspect.getdoc(kind) or ""
+    yield "not-found", "Not Found", "There is nothing at this address. See /docs."
+    yield "method-not-allowed", "Method Not Allowed", "See the Allow header for what may be sent."
+    yield "internal-error", "Internal Server Error", "A fault of ours; it was logged. Try again."
+
+
+def register_errors(app: Quart) -> None:
+    """Make every error of the application a problem."""
+
+    @app.errorhandler(TaskyardError)
+    async def on_refusal(error: TaskyardError) -> Response:
+        status = STATUS.get(type(error))
+        if status is None:
+            return await on_fault(error)
+        headers = {"Retry-After": "1"} if status == 503 else {}
+        return respond(describe(error), status, headers, media_type=MEDIA_TYPE)
+
+    @app.errorhandler(HTTPException)
+    async def on_http_error(error: HTTPException) -> Response:
+        status = error.code or 500
+        code = _HTTP_CODES.get(status, (error.name or "error").lower().replace(" ", "-"))
+        allow = getattr(error, "valid_methods", None)
+        headers = {"Allow": ", ".join(sorted(allow))} if allow else {}
+        members = problem(status, code, error.name, error.description or error.name)
+        return respond(members, status, headers, media_type=MEDIA_TYPE)
+
+    @app.errorhandler(Exception)
+    async def on_fault(error: Exception) -> Response:
+        log.error("request failed", exc_info=error)
+        members = problem(
+            500, "internal-error", "Internal Server Error", "a fault of ours; it was logged"
+        )
+        return respond(members, 500, media_type=MEDIA_TYPE)

@@ -1,0 +1,24 @@
+"""What the blueprints are given."""
+
+from dataclasses import dataclass
+
+from taskyard.broker.publisher import Publisher
+from taskyard.core.routing import RoutingTable
+from taskyard.services.catalog import Catalog
+from taskyard.services.dispatch import FreshWakeUps
+from taskyard.services.intake import Intake
+from taskyard.storage.pool import Pool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The open resources of one API process; bootstrap opens and closes them."""
+
+    table: RoutingTable
+    prefix: str
+    amqp_url: str
+    pool: Pool
+    publisher: Publisher
+    intake: Intake
+    fresh: FreshWakeUps
+    catalog: Catalog

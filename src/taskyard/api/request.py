@@ -1,0 +1,70 @@
+"""From requests to values: bodies, ids and query parameters, refused in words when faulty."""
+
+import base64
+import binascii
+import re
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+from quart import request
+
+from taskyard.api import strict_json
+from taskyard.core.errors import Fault, InvalidRequest, TaskNotFound, UnsupportedMediaType
+from taskyard.core.task import TaskId
+
+T = TypeVar("T")
+
+_WHERE = re.compile(r" - at `\$?([^`]*)`$")
+
+
+async def json_body() -> Any:
+    """Return the decoded body. Raises UnsupportedMediaType, MalformedBody or InvalidRequest."""
+    if request.mimetype != "application/json":
+        sent = request.mimetype or "no Content-Type"
+        raise UnsupportedMediaType(f"the body is {sent}; send Content-Type: application/json")
+    return strict_json.decode(await request.get_data(cache=False, as_text=False))
+
+
+def convert(value: Any, kind: type[T]) -> T:
+    """Return a decoded value as a struct. Raises InvalidRequest, pointing at the field."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(
+            "the request has invalid fields", faults=(_fault(str(error)),)
+        ) from None
+
+
+def _fault(message: str) -> Fault:
+    """Turn msgspec's "… - at `$.labels[0]`" into a JSON Pointer and a sentence."""
+    found = _WHERE.search(message)
+    path = found.group(1) if found else ""
+    pointer = re.sub(r"\[(\d+)\]", r"/\1", path.replace("[...]", "")).replace(".", "/")
+    sentence = _WHERE.sub("", message)
+    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", sentence):
+        return Fault(f"{pointer}/{unknown.group(1)}", "is not a known field; remove it")
+    if missing := re.fullmatch(r"Object missing required field `(.*)`", sentence):
+        return Fault(f"{pointer}/{missing.group(1)}", "is required")
+    return Fault(pointer, sentence[:1].lower() + sentence[1:])
+
+
+def task_id(text: str) -> TaskId:
+    """Return a task id. What is no UUID cannot name a task: raises TaskNotFound."""
+    try:
+        return TaskId(UUID(text))
+    except ValueError:
+        raise TaskNotFound(f"there is no task {text[:64]!r}; ids are UUIDs") from None
+
+
+def to_cursor(last: UUID) -> str:
+    """Return the cursor of the page after the task `last`."""
+    return base64.urlsafe_b64encode(last.bytes).decode().rstrip("=")
+
+
+def from_cursor(text: str) -> UUID:
+    """Return the task a cursor stands for. Raises ValueError for what never was one."""
+    try:
+        return UUID(bytes=base64.urlsafe_b64decode(text + "=="))
+    except (ValueError, binascii.Error):
+        raise ValueError("is not a cursor that a page of tasks gave") from None

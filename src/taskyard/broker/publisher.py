@@ -1,0 +1,118 @@
+"""Publishing wake-ups with confirms, over one connection that comes back by itself."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from enum import StrEnum
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractExchange
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPException, DeliveryError, PublishError
+
+from taskyard.broker import wakeup as wakeup_format
+from taskyard.core.task import WakeUp
+
+log = structlog.get_logger(__name__)
+
+_CONFIRM_TIMEOUT = 10.0
+_CONNECT_TIMEOUT = 10.0
+_RECONNECT_AFTER = 1.0
+_HEARTBEAT = 15
+
+
+class Confirm(StrEnum):
+    """What the broker said to one publish."""
+
+    CONFIRMED = "confirmed"
+    UNROUTABLE = "unroutable"  # no queue is bound for this routing key
+    NACKED = "nacked"  # a queue could not take it
+    UNANSWERED = "unanswered"  # no answer: it may or may not have arrived
+
+
+class Publisher:
+    """Publishes to one exchange. Opened by `open_publisher`; declares nothing."""
+
+    def __init__(self, url: str, exchange: str) -> None:
+        self._url = url
+        self._exchange_name = exchange
+        self._exchange: AbstractExchange | None = None
+        self.connected = asyncio.Event()
+
+    async def publish(self, wakeups: Sequence[WakeUp]) -> list[Confirm]:
+        """Publish all, pipelined; return in order what the broker said to each."""
+        return list(await asyncio.gather(*map(self._publish_one, wakeups)))
+
+    async def _publish_one(self, wakeup: WakeUp) -> Confirm:
+        if self._exchange is None:
+            return Confirm.UNANSWERED
+        sealed = wakeup_format.envelope(wakeup)
+        message = aio_pika.Message(
+            wakeup_format.BODY,
+            headers=dict(sealed.headers),
+            content_type=wakeup_format.CONTENT_TYPE,
+            content_encoding=wakeup_format.CONTENT_ENCODING,
+            correlation_id=sealed.correlation_id,
+            priority=sealed.priority,
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        )
+        try:
+            await self._exchange.publish(
+                message, sealed.routing_key, mandatory=True, timeout=_CONFIRM_TIMEOUT
+            )
+        except PublishError:
+            return Confirm.UNROUTABLE
+        except DeliveryError:
+            return Confirm.NACKED
+        except (*CONNECTION_EXCEPTIONS, AMQPException, TimeoutError):
+            return Confirm.UNANSWERED
+        except asyncio.CancelledError:
+            # aiormq cancels what waits for a confirm when its channel closes; a caller's own
+            # cancellation must pass.
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            return Confirm.UNANSWERED
+        return Confirm.CONFIRMED
+
+    async def keep_connected(self) -> None:
+        """Connect, and connect again whenever connection or channel are lost. Never returns."""
+        while True:
+            try:
+                await self._stay_connected()
+            except (*CONNECTION_EXCEPTIONS, AMQPException, TimeoutError) as error:
+                log.warning("broker connection lost", error=str(error) or type(error).__name__)
+            finally:
+                self._exchange = None
+                self.connected.clear()
+            await asyncio.sleep(_RECONNECT_AFTER)
+
+    async def _stay_connected(self) -> None:
+        lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def on_close(_sender: object, error: BaseException | None = None) -> None:
+            if not lost.done():
+                lost.set_exception(error or ConnectionError("closed by the broker"))
+
+        connection = await aio_pika.connect(
+            self._url, timeout=_CONNECT_TIMEOUT, heartbeat=_HEARTBEAT
+        )
+        async with connection:
+            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+            connection.close_callbacks.add(on_close)
+            channel.close_callbacks.add(on_close)
+            self._exchange = await channel.get_exchange(self._exchange_name, ensure=False)
+            self.connected.set()
+            log.info("broker connected")
+            await lost
+
+
+@asynccontextmanager
+async def open_publisher(url: str, exchange: str) -> AsyncIterator[Publisher]:
+    """Open a publisher. It opens without the broker, and connects when there is one."""
+    publisher = Publisher(url, exchange)
+    keeper = asyncio.create_task(publisher.keep_connected(), name="publisher")
+    try:
+        yield publisher
+    finally:
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)

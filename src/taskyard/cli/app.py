@@ -1,0 +1,95 @@
+"""`taskyard …`: the commands that run the roles and prepare their surroundings."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from taskyard import bootstrap, logs
+from taskyard.cli import tasks
+from taskyard.cli.report import console, exits_cleanly, fail
+from taskyard.cli.topology import topology
+
+app = typer.Typer(
+    name="taskyard",
+    help="A task gateway in front of RabbitMQ and Celery.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+app.add_typer(topology, name="topology")
+app.add_typer(tasks.tasks, name="tasks")
+app.command(name="pools")(tasks.pools)
+
+
+@app.command()
+@exits_cleanly
+def api() -> None:
+    """Serve the HTTP API."""
+    bootstrap.serve_api(_settings("api"))
+
+
+@app.command()
+@exits_cleanly
+def dispatcher() -> None:
+    """Publish what is due, promote what becomes due, expire what is too late."""
+    bootstrap.run_until_signal(bootstrap.run_dispatcher(_settings("dispatcher")))
+
+
+@app.command()
+@exits_cleanly
+def worker(
+    pool: Annotated[str, typer.Argument(help="A pool of the routing table, such as media.")],
+) -> None:
+    """Run a Celery worker for one pool."""
+    raise typer.Exit(bootstrap.run_worker(_settings(f"worker {pool}"), pool))
+
+
+@app.command()
+@exits_cleanly
+def migrate() -> None:
+    """Bring the database schema up to date."""
+    applied = asyncio.run(bootstrap.migrate_database(bootstrap.settings()))
+    console.print("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
+
+
+@app.command()
+@exits_cleanly
+def check() -> None:
+    """Prove that the routing table and the task code agree."""
+    faults = bootstrap.check_agreement(bootstrap.settings())
+    for fault in faults:
+        console.print(f"[red]✗[/] {fault}")
+    if faults:
+        raise typer.Exit(1)
+    console.print("[green]✓[/] every task type has one function, one queue and one pool")
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+@exits_cleanly
+def up(
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(help="Run this once all is ready, then stop; write it after --."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON line when all is ready, nothing else.")
+    ] = False,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="The API's port; 8000 if it is free.")
+    ] = None,
+    folder: Annotated[
+        Path, typer.Option(help="Where the private servers keep their data.")
+    ] = Path(".taskyard"),
+) -> None:
+    """Start everything on private servers, and stay up until Ctrl-C."""
+    raise typer.Exit(bootstrap.run_stack(folder=folder, as_json=as_json, port=port, command=command or []))
+
+
+def _settings(role: str) -> bootstrap.Settings:
+    given = bootstrap.settings()
+    logs.configure(log_format=given.log_format, level=given.log_level, role=role)
+    return given

@@ -1,0 +1,42 @@
+"""How commands speak: results on stdout, faults on stderr, and no stack trace to a user."""
+
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import psycopg
+import typer
+from rich.console import Console
+
+from taskyard.core.errors import TaskyardError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+console = Console(soft_wrap=True, highlight=False)
+stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def fail(message: str, faults: tuple[object, ...] = ()) -> typer.Exit:
+    """Say what went wrong, each fault on a line; return the exit to raise."""
+    stderr.print(f"[red]taskyard:[/] {message}", markup=True)
+    for fault in faults:
+        stderr.print(f"  {fault}", markup=False)
+    return typer.Exit(2)
+
+
+def exits_cleanly(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn known errors into a sentence and exit code 2, and Ctrl-C into exit code 130."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except TaskyardError as error:
+            raise fail(error.detail, error.faults) from error
+        except psycopg.OperationalError as error:
+            raise fail(f"the database does not answer: {str(error).strip()}") from error
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+
+    return run

@@ -1,0 +1,99 @@
+"""`taskyard tasks …` and `taskyard pools`: a REST client's view of a running gateway."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from taskyard.cli.report import console, exits_cleanly, fail
+from taskyard.client import Client, TaskyardProblem, Unreachable
+
+tasks = typer.Typer(help="Submit, read, list and cancel tasks.", no_args_is_help=True)
+
+Api = Annotated[
+    str, typer.Option("--api", envvar="TASKYARD_API_URL", help="Where the API listens.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DEFAULT_API = "http://127.0.0.1:8000"
+
+_COLUMNS = ("id", "type", "pool", "priority", "state", "attempt", "created_at")
+
+
+@tasks.command()
+@exits_cleanly
+def submit(
+    task_type: Annotated[str, typer.Argument(metavar="TYPE", help="Such as image.thumbnail.")],
+    args: Annotated[str, typer.Argument(help="The arguments, a JSON object.")] = "{}",
+    priority: Annotated[int | None, typer.Option(min=0, max=9)] = None,
+    delay: Annotated[str | None, typer.Option(help="Such as 30s or 5m.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait for the end and show the task.")] = False,
+    api: Api = DEFAULT_API,
+) -> None:
+    """Submit a task."""
+    try:
+        arguments = json.loads(args)
+    except ValueError as error:
+        raise fail(f"ARGS is not JSON: {error}") from error
+    with _client(api) as client:
+        accepted = client.submit(task_type, arguments, priority=priority, delay=delay)
+        _print(client.wait(accepted["id"]) if wait else accepted)
+
+
+@tasks.command()
+@exits_cleanly
+def show(task: Annotated[str, typer.Argument(metavar="ID")], api: Api = DEFAULT_API) -> None:
+    """Show a task, whole."""
+    with _client(api) as client:
+        _print(client.get(task))
+
+
+@tasks.command("list")
+@exits_cleanly
+def list_tasks(
+    task_type: Annotated[str | None, typer.Option("--type")] = None,
+    state: Annotated[str | None, typer.Option()] = None,
+    pool: Annotated[str | None, typer.Option()] = None,
+    label: Annotated[list[str] | None, typer.Option(help="key:value, repeatable.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 20,
+    as_json: Json = False,
+    api: Api = DEFAULT_API,
+) -> None:
+    """List tasks, newest first."""
+    with _client(api) as client:
+        found = client.page(type=task_type, state=state, pool=pool, label=label, limit=limit)
+    if as_json:
+        _print(found)
+        return
+    table = Table(*_COLUMNS)
+    for task in found["items"]:
+        table.add_row(*(str(task[column]) for column in _COLUMNS))
+    console.print(table)
+
+
+@tasks.command()
+@exits_cleanly
+def cancel(task: Annotated[str, typer.Argument(metavar="ID")], api: Api = DEFAULT_API) -> None:
+    """Cancel a task that has not started."""
+    with _client(api) as client:
+        _print(client.cancel(task))
+
+
+@exits_cleanly
+def pools(as_json: Json = False, api: Api = DEFAULT_API) -> None:
+    """Show the pools: what waits, who consumes, what runs."""
+    with _client(api) as client:
+        found = client.pools()
+    if as_json:
+        _print(found)
+        return
+    columns = ("name", "tasks", "execution", "concurrency", "depth", "consumers", "running")
+    table = Table(*columns)
+    for pool in found["items"]:
+        table.add_row(*(str(pool[column]) for column in columns))
+    console.print(table)
+
+
+def _print(value: Mapping[str, Any]) -> None:
+    console.print_json(json.dumps(value))

@@ -1,0 +1,200 @@
+"""Every error Taskyard raises, each with a stable code.
+
+    TaskyardError
+    ├── Refused                      the caller asked for what cannot be; nothing was stored
+    │   ├── MalformedBody            malformed-body
+    │   ├── UnsupportedMediaType     unsupported-media-type
+    │   ├── InvalidRequest           invalid-request       (fields: a pointer and a sentence each)
+    │   ├── InvalidArguments         invalid-arguments     (fields likewise)
+    │   ├── PayloadTooLarge          payload-too-large
+    │   ├── UnknownTaskType          unknown-task-type
+    │   ├── TaskNotFound             task-not-found
+    │   ├── PoolNotFound             pool-not-found
+    │   ├── AlreadyRunning           already-running
+    │   └── AlreadyEnded             already-ended
+    ├── Unavailable                  a part we need does not answer; safe to try again
+    │   ├── StorageUnavailable       storage-unavailable
+    │   ├── Overloaded               overloaded
+    │   ├── BrokerUnavailable        broker-unavailable
+    │   └── OutcomeUnknown           outcome-unknown
+    └── Misconfigured                settings, routing or topology are at fault; every fault listed
+        ├── InvalidSettings          invalid-settings
+        ├── InvalidRouting           invalid-routing
+        ├── SchemaOutdated           schema-outdated
+        └── TopologyMissing          topology-missing
+
+The docstring of each class is its explanation to users: it is shown at /problems/<code>.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong at one place: a JSON Pointer (RFC 6901) or a file and key, and a sentence."""
+
+    where: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.problem}" if self.where else self.problem
+
+
+class TaskyardError(Exception):
+    """Something Taskyard can name went wrong."""
+
+    code: ClassVar[str] = "error"
+    title: ClassVar[str] = "Something went wrong"
+
+    def __init__(self, detail: str, *, faults: tuple[Fault, ...] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.faults = faults
+
+
+class Refused(TaskyardError):
+    """The request cannot be carried out as it stands. Nothing was stored and nothing will run."""
+
+    code = "refused"
+    title = "The request was refused"
+
+
+class MalformedBody(Refused):
+    """The body is not JSON text in UTF-8 (RFC 8259). The detail names line and column."""
+
+    code = "malformed-body"
+    title = "The body is not valid JSON"
+
+
+class UnsupportedMediaType(Refused):
+    """The body must be sent as `application/json` (batches also as `application/x-ndjson`)."""
+
+    code = "unsupported-media-type"
+    title = "The media type is not supported"
+
+
+class InvalidRequest(Refused):
+    """A field is missing, unknown or has a value it may not have. Each is listed in `errors`."""
+
+    code = "invalid-request"
+    title = "The request has invalid fields"
+
+
+class InvalidArguments(Refused):
+    """The arguments do not fit the task type's JSON Schema. See GET /v1/task-types for it."""
+
+    code = "invalid-arguments"
+    title = "The arguments do not fit the task type"
+
+
+class PayloadTooLarge(Refused):
+    """The arguments exceed `max_args` of the task type. Put the data into a store; send its name."""
+
+    code = "payload-too-large"
+    title = "The payload is too large"
+
+
+class UnknownTaskType(Refused):
+    """No pool's pattern matches this task type, so nothing could run it. See GET /v1/task-types."""
+
+    code = "unknown-task-type"
+    title = "The task type is not known"
+
+
+class TaskNotFound(Refused):
+    """There is no task with this id."""
+
+    code = "task-not-found"
+    title = "The task was not found"
+
+
+class PoolNotFound(Refused):
+    """The routing table has no pool of this name. See GET /v1/pools."""
+
+    code = "pool-not-found"
+    title = "The pool was not found"
+
+
+class AlreadyRunning(Refused):
+    """The task has started; only a task that has not started can be cancelled."""
+
+    code = "already-running"
+    title = "The task is already running"
+
+
+class AlreadyEnded(Refused):
+    """The task has ended, and a result never changes once written."""
+
+    code = "already-ended"
+    title = "The task has already ended"
+
+
+class Unavailable(TaskyardError):
+    """A part Taskyard needs does not answer at the moment. Try again later."""
+
+    code = "unavailable"
+    title = "Taskyard is not available at the moment"
+
+
+class StorageUnavailable(Unavailable):
+    """The database does not answer. The request was not accepted; try again."""
+
+    code = "storage-unavailable"
+    title = "The database is not available"
+
+
+class Overloaded(Unavailable):
+    """More requests wait to be stored than Taskyard will hold. Not accepted; try again later."""
+
+    code = "overloaded"
+    title = "Too many requests are waiting"
+
+
+class BrokerUnavailable(Unavailable):
+    """The message broker does not answer. Accepted tasks are safe and run once it is back."""
+
+    code = "broker-unavailable"
+    title = "The message broker is not available"
+
+
+class OutcomeUnknown(Unavailable):
+    """The connection to the database broke while storing; whether it was stored is not known."""
+
+    code = "outcome-unknown"
+    title = "The outcome is not known"
+
+
+class Misconfigured(TaskyardError):
+    """The deployment's own configuration is at fault; every fault is listed with its place."""
+
+    code = "misconfigured"
+    title = "The configuration is at fault"
+
+
+class InvalidSettings(Misconfigured):
+    """One or more TASKYARD_… settings are missing or have values they may not have."""
+
+    code = "invalid-settings"
+    title = "The settings are not valid"
+
+
+class InvalidRouting(Misconfigured):
+    """One or more entries of the routing folder are at fault."""
+
+    code = "invalid-routing"
+    title = "The routing table is not valid"
+
+
+class SchemaOutdated(Misconfigured):
+    """The database schema is not the one this version needs: run `taskyard migrate`."""
+
+    code = "schema-outdated"
+    title = "The database schema is outdated"
+
+
+class TopologyMissing(Misconfigured):
+    """An exchange or queue is missing in the broker: run `taskyard topology apply`."""
+
+    code = "topology-missing"
+    title = "The broker's topology is incomplete"

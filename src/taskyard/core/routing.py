@@ -1,0 +1,137 @@
+"""The routing table: which pool runs which task type, and with what defaults."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from functools import lru_cache
+
+from taskyard.core import topics
+from taskyard.core.errors import Fault, UnknownTaskType
+from taskyard.core.retry import RetryPolicy
+
+LOWEST_PRIORITY, HIGHEST_PRIORITY = 0, 9
+
+
+class Execution(StrEnum):
+    """How a pool's workers run tasks side by side."""
+
+    PROCESSES = "processes"
+    THREADS = "threads"
+
+
+class QueueType(StrEnum):
+    """What kind of RabbitMQ queue a pool has; `auto` takes the one with strict priorities."""
+
+    AUTO = "auto"
+    CLASSIC = "classic"
+    QUORUM = "quorum"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """One pool: its queue's patterns and how its workers run."""
+
+    name: str
+    tasks: tuple[str, ...]
+    modules: tuple[str, ...]
+    execution: Execution = Execution.PROCESSES
+    concurrency: int = 2
+    queue_type: QueueType = QueueType.AUTO
+    prefetch: int = 1
+    drain: timedelta = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskDefaults:
+    """What holds for a task type unless the submission says otherwise."""
+
+    priority: int = 4
+    timeout: timedelta = timedelta(minutes=5)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    retention: timedelta = timedelta(days=7)
+    max_args: int = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Where a task type goes and what holds for it there."""
+
+    type: str
+    pool: Pool
+    pattern: str
+    defaults: TaskDefaults
+
+
+@dataclass(frozen=True, eq=False)
+class RoutingTable:
+    """Pools by name and task defaults by pattern, in the order of the files."""
+
+    pools: Mapping[str, Pool]
+    defaults: Mapping[str, TaskDefaults]
+
+    def resolve(self, task_type: str) -> Route:
+        """Return the one route of a task type.
+
+        Raises UnknownTaskType when no pool's pattern matches it.
+        """
+        route = _route(self, task_type)
+        if route is None:
+            raise UnknownTaskType(f"no pool runs the task type {task_type!r}")
+        return route
+
+    def pools_for(self, task_type: str) -> Iterator[tuple[Pool, str]]:
+        """Yield each pool that a broker would send this type to, with the pattern that says so."""
+        for pool in self.pools.values():
+            for pattern in pool.tasks:
+                if topics.matches(pattern, task_type):
+                    yield pool, pattern
+                    break
+
+    def defaults_for(self, task_type: str) -> TaskDefaults:
+        """Return the entry named exactly so, else the first pattern that matches, else defaults."""
+        if (exact := self.defaults.get(task_type)) is not None:
+            return exact
+        for pattern, defaults in self.defaults.items():
+            if topics.matches(pattern, task_type):
+                return defaults
+        return TaskDefaults()
+
+    def problems(self) -> tuple[Fault, ...]:
+        """Return what is wrong with the table as a whole, in the order of the files."""
+        return (*_shared_patterns(self), *_orphaned_defaults(self))
+
+
+@lru_cache(maxsize=4096)
+def _route(table: RoutingTable, task_type: str) -> Route | None:
+    for pool, pattern in table.pools_for(task_type):
+        defaults = table.defaults_for(task_type)
+        return Route(type=task_type, pool=pool, pattern=pattern, defaults=defaults)
+    return None
+
+
+def _shared_patterns(table: RoutingTable) -> Iterator[Fault]:
+    """A task type that reaches two queues would be woken in both: each type has one pool."""
+    pools = list(table.pools.values())
+    for i, pool in enumerate(pools):
+        for other in pools[i + 1 :]:
+            for mine in pool.tasks:
+                for theirs in other.tasks:
+                    if (shared := topics.common_key(mine, theirs)) is not None:
+                        yield Fault(
+                            f"pools.toml [{other.name}] tasks",
+                            f"{theirs!r} and {mine!r} of pool {pool.name!r} both match the task "
+                            f"type {shared!r}; a task type must reach exactly one pool",
+                        )
+
+
+def _orphaned_defaults(table: RoutingTable) -> Iterator[Fault]:
+    """An entry that no pool can run is most likely misspelt."""
+    for pattern in table.defaults:
+        reachable = any(
+            topics.common_key(pattern, bound) is not None
+            for pool in table.pools.values()
+            for bound in pool.tasks
+        )
+        if not reachable:
+            yield Fault(f"tasks.toml [{pattern!r}]", "no pool's pattern matches this task type")

@@ -1,0 +1,101 @@
+"""The records that pass between the parts."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NewType
+from uuid import UUID
+
+from taskyard.core.states import State
+
+TaskId = NewType("TaskId", UUID)
+LeaseToken = NewType("LeaseToken", UUID)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTask:
+    """A submission that passed every check and waits to be stored.
+
+    `args` and `labels` are JSON text: they are stored as they came, never rebuilt. `delay` and
+    `expires_in` are seconds on the database's clock, `run_at` is an instant; at most one of
+    `delay` and `run_at` is set. `hold` keeps the dispatcher away for so many seconds, while the
+    process that stored the row publishes it itself.
+    """
+
+    id: TaskId
+    type: str
+    pool: str
+    priority: int
+    args: str
+    labels: str
+    max_attempts: int
+    delay: float | None = None
+    run_at: datetime | None = None
+    expires_in: float | None = None
+    hold: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """What the database made of a NewTask."""
+
+    id: TaskId
+    state: State
+    created_at: datetime
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WakeUp:
+    """All that a message says: which task, of which type, how urgent."""
+
+    id: TaskId
+    type: str
+    priority: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A claimed attempt: what to run, and the token that every later write must show."""
+
+    id: TaskId
+    type: str
+    token: LeaseToken
+    attempt: int
+    max_attempts: int
+    priority: int
+    args: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why an attempt failed, as it is stored and shown."""
+
+    code: str
+    message: str
+    traceback: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A task as it stands in the database."""
+
+    id: TaskId
+    type: str
+    pool: str
+    priority: int
+    state: State
+    reason: str | None
+    args: dict[str, Any]
+    result: Any
+    error: dict[str, Any] | None
+    attempt: int
+    max_attempts: int
+    progress: dict[str, Any] | None
+    labels: dict[str, str]
+    worker: str | None
+    created_at: datetime
+    due_at: datetime
+    expires_at: datetime | None
+    queued_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None

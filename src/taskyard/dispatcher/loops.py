@@ -1,0 +1,76 @@
+"""The dispatcher's loops."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from taskyard.broker.publisher import Publisher
+from taskyard.core.errors import StorageUnavailable
+from taskyard.services.dispatch import dispatch_pending
+from taskyard.storage import listen, tasks
+from taskyard.storage.pool import Pool, borrowed
+
+log = structlog.get_logger(__name__)
+
+_LOOK_EVERY = 1.0  # seconds; for rows whose publisher died or whose wait is over
+_AFTER_TROUBLE = 1.0
+_ROWS_AT_ONCE = 500
+
+
+class Dispatcher:
+    """Promotes what is due, expires what is too late, publishes what is pending."""
+
+    def __init__(self, *, database_url: str, pool: Pool, publisher: Publisher) -> None:
+        self._database_url = database_url
+        self._pool = pool
+        self._publisher = publisher
+        self._pending = asyncio.Event()
+        self._dates = asyncio.Event()
+
+    async def run(self) -> None:
+        """Run every duty until cancelled."""
+        async with asyncio.TaskGroup() as duties:
+            duties.create_task(self._listen(), name="listen")
+            duties.create_task(self._repeat(self._publish), name="publish")
+            duties.create_task(self._repeat(self._keep_dates), name="keep dates")
+
+    async def _listen(self) -> None:
+        async for _ in listen.listen(self._database_url, listen.DISPATCH, name="dispatcher"):
+            self._pending.set()
+            self._dates.set()
+
+    async def _repeat(self, duty: Callable[[], Awaitable[None]]) -> None:
+        """Do a duty for ever; the database being away is no reason to stop."""
+        while True:
+            try:
+                await duty()
+            except StorageUnavailable as error:
+                log.warning("database unavailable", error=error.detail)
+                await asyncio.sleep(_AFTER_TROUBLE)
+
+    async def _publish(self) -> None:
+        await self._publisher.connected.wait()
+        if await dispatch_pending(publisher=self._publisher, pool=self._pool) == 0:
+            await _wait(self._pending, _LOOK_EVERY)
+
+    async def _keep_dates(self) -> None:
+        async with borrowed(self._pool) as connection:
+            promoted = await tasks.promote_due(connection, limit=_ROWS_AT_ONCE)
+            expired = await tasks.expire_due(connection, limit=_ROWS_AT_ONCE)
+            if promoted:
+                self._pending.set()
+            if promoted or expired:
+                return  # there may be more
+            seconds = await tasks.next_deadline(connection)
+        # A date far ahead is looked at again: the database's clock may be set, ours may drift.
+        await _wait(self._dates, 30.0 if seconds is None else min(max(seconds, 0.005), 30.0))
+
+
+async def _wait(signal: asyncio.Event, seconds: float) -> None:
+    """Wait for the signal, at most so long, and take it down."""
+    try:
+        await asyncio.wait_for(signal.wait(), seconds)
+    except TimeoutError:
+        pass
+    signal.clear()

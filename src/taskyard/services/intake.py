@@ -1,0 +1,124 @@
+"""Group commit: submissions that arrive together share one INSERT and one wait for the disk."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import psycopg
+import structlog
+
+from taskyard.core.errors import (
+    InvalidRequest,
+    OutcomeUnknown,
+    Overloaded,
+    StorageUnavailable,
+    TaskyardError,
+)
+from taskyard.core.task import Accepted, NewTask
+from taskyard.storage import tasks as tasks_table
+from taskyard.storage.pool import Pool, borrowed
+
+log = structlog.get_logger(__name__)
+
+Stored = Accepted | TaskyardError
+
+_MOST_WAITING = 10_000
+_ROWS_PER_INSERT = 500
+_WRITERS = 2  # while one waits for the disk, the other gathers
+
+
+class Intake:
+    """Stores submissions durably. A bad row never fails its neighbours."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._waiting: deque[tuple[NewTask, asyncio.Future[Stored]]] = deque()
+        self._arrived = asyncio.Event()
+
+    async def store(self, task: NewTask) -> Accepted:
+        """Store one submission; returns once it is committed.
+
+        Raises Overloaded and StorageUnavailable when it was not stored, and OutcomeUnknown when
+        the connection broke during the commit and a look-up by id did not find it.
+        """
+        if len(self._waiting) >= _MOST_WAITING:
+            raise Overloaded("too many submissions wait for the database; try again in a second")
+        stored: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
+        self._waiting.append((task, stored))
+        self._arrived.set()
+        outcome = await stored
+        if isinstance(outcome, TaskyardError):
+            raise outcome
+        return outcome
+
+    async def store_batch(self, tasks: Sequence[NewTask]) -> list[Stored]:
+        """Store many submissions; return in order what became of each."""
+        outcomes: list[Stored] = []
+        for start in range(0, len(tasks), _ROWS_PER_INSERT):
+            outcomes += await self._insert(tasks[start : start + _ROWS_PER_INSERT])
+        return outcomes
+
+    async def write(self) -> None:
+        """Store what waits, as much at once as there is. Never returns."""
+        while True:
+            await self._arrived.wait()
+            count = min(len(self._waiting), _ROWS_PER_INSERT)
+            batch = [self._waiting.popleft() for _ in range(count)]
+            if not self._waiting:
+                self._arrived.clear()
+            if batch:
+                outcomes = await self._insert([task for task, _ in batch])
+                for (_, stored), outcome in zip(batch, outcomes, strict=True):
+                    if not stored.done():  # the caller may have gone
+                        stored.set_result(outcome)
+
+    async def _insert(self, tasks: Sequence[NewTask]) -> list[Stored]:
+        try:
+            async with borrowed(self._pool) as connection:
+                try:
+                    accepted = await tasks_table.insert(connection, tasks)
+                except psycopg.OperationalError as error:
+                    if not connection.broken:  # it was refused whole: a lock, a time limit
+                        raise StorageUnavailable("the database is too busy; try again") from error
+                    return await self._look_up(tasks)
+        except StorageUnavailable as error:
+            return [error] * len(tasks)
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            return await self._insert_apart(tasks, error)
+        except psycopg.Error as error:
+            log.exception("submissions could not be stored")
+            refusal = StorageUnavailable(f"the database refused to store: {type(error).__name__}")
+            return [refusal] * len(tasks)
+        return [accepted[task.id] for task in tasks]
+
+    async def _insert_apart(self, tasks: Sequence[NewTask], error: psycopg.Error) -> list[Stored]:
+        """One of them is bad, and the database refused them all: find out which."""
+        if len(tasks) == 1:
+            log.warning("a submission was refused by the database", error=str(error))
+            return [InvalidRequest("the database cannot store these values")]
+        half = len(tasks) // 2
+        return await self._insert(tasks[:half]) + await self._insert(tasks[half:])
+
+    async def _look_up(self, tasks: Sequence[NewTask]) -> list[Stored]:
+        """The connection broke: what was committed is found by its id."""
+        unknown = OutcomeUnknown("the database connection broke while storing; try again")
+        try:
+            async with borrowed(self._pool) as connection:
+                found = await tasks_table.find_accepted(connection, [task.id for task in tasks])
+        except StorageUnavailable:
+            found = {}
+        return [found.get(task.id, unknown) for task in tasks]
+
+
+@asynccontextmanager
+async def open_intake(pool: Pool) -> AsyncIterator[Intake]:
+    """Open the intake. It must be left only after the last caller of `store` was answered."""
+    intake = Intake(pool)
+    writers = [asyncio.create_task(intake.write(), name="intake") for _ in range(_WRITERS)]
+    try:
+        yield intake
+    finally:
+        for writer in writers:
+            writer.cancel()
+        await asyncio.gather(*writers, return_exceptions=True)

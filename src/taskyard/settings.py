@@ -1,0 +1,154 @@
+"""The settings of a deployment: read once, checked whole, frozen."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from taskyard.core.errors import Fault, InvalidSettings
+
+PREFIX = "TASKYARD_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a process needs to know of its surroundings. Names: TASKYARD_ and the field's, upper."""
+
+    database_url: str
+    amqp_url: str
+    routing: Path = Path("routing")
+    workers: Path = Path()
+    stores: Mapping[str, str]
+    prefix: str = "taskyard"
+    api_host: str = "127.0.0.1"
+    api_port: int = 8000
+    api_workers: int = 1
+    log_format: str = "auto"
+    log_level: str = "info"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """How one setting is read, and what it means to a user."""
+
+    parse: Callable[[str], Any]
+    meaning: str
+    default: str | None = None
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        parts = urlsplit(text)
+        if parts.scheme not in schemes or not parts.hostname:
+            shown = " or ".join(f"{scheme}://user:password@host/name" for scheme in schemes)
+            raise ValueError(f"is not a URL like {shown}")
+        return text
+
+    return parse
+
+
+def _folder(text: str) -> Path:
+    path = Path(text)
+    if not path.is_dir():
+        raise ValueError(f"names the folder {text!r}, which does not exist")
+    return path.resolve()
+
+
+def _number(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+            raise ValueError(f"is {text!r}, not a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"is {text!r}; it may be {', '.join(choices)}")
+        return text
+
+    return parse
+
+
+def _name(text: str) -> str:
+    if not text or len(text) > 60 or not all(c.isalnum() or c in "-_." for c in text):
+        raise ValueError(f"is {text!r}; up to 60 letters, digits and any of - _ . are allowed")
+    return text
+
+
+def _stores(text: str) -> Mapping[str, str]:
+    stores: dict[str, str] = {}
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, place = entry.partition("=")
+        if not equals or not name.strip() or not place.strip():
+            raise ValueError(f"has the entry {entry!r}; write name=folder or name=s3://bucket/path")
+        stores[name.strip()] = place.strip()
+    return stores
+
+
+SETTINGS: Mapping[str, Setting] = {
+    "database_url": Setting(
+        parse=_url("postgresql", "postgres"), meaning="Postgres 15 or newer, which holds the truth"
+    ),
+    "amqp_url": Setting(
+        parse=_url("amqp", "amqps"), meaning="RabbitMQ 3.10 or newer, which carries the wake-ups"
+    ),
+    "routing": Setting(
+        parse=_folder, default="routing", meaning="the folder with pools.toml and tasks.toml"
+    ),
+    "workers": Setting(
+        parse=_folder, default=".", meaning="the folder put on the import path for task code"
+    ),
+    "stores": Setting(
+        parse=_stores,
+        default="inputs=examples/files,outputs=.taskyard/files",
+        meaning="where tasks may read and write files: name=folder or name=s3://bucket/path, …",
+    ),
+    "prefix": Setting(
+        parse=_name, default="taskyard", meaning="what names of exchanges and queues begin with"
+    ),
+    "api_host": Setting(parse=str, default="127.0.0.1", meaning="the address the API listens on"),
+    "api_port": Setting(
+        parse=_number(1, 65535), default="8000", meaning="the port the API listens on"
+    ),
+    "api_workers": Setting(
+        parse=_number(1, 64), default="1", meaning="how many processes serve the API"
+    ),
+    "log_format": Setting(
+        parse=_one_of("auto", "human", "json"),
+        default="auto",
+        meaning="how logs are written; auto is human on a terminal and json elsewhere",
+    ),
+    "log_level": Setting(
+        parse=_one_of("debug", "info", "warning", "error"),
+        default="info",
+        meaning="the least severe level that is logged",
+    ),
+}
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Read the settings from environment variables.
+
+    Raises InvalidSettings with every fault there is, not only the first.
+    """
+    values: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for name, setting in SETTINGS.items():
+        variable = PREFIX + name.upper()
+        text = environ.get(variable, setting.default)
+        if text is None:
+            faults.append(Fault(variable, f"is not set; it is {setting.meaning}"))
+            continue
+        try:
+            values[name] = setting.parse(text)
+        except ValueError as error:
+            faults.append(Fault(variable, str(error)))
+    if faults:
+        raise InvalidSettings("the settings are not valid", faults=tuple(faults))
+    return Settings(**values)
+
+

@@ -1,0 +1,1 @@
+"""Postgres: the truth. Statements live in queries/*.sql; each module here serves one aggregate."""

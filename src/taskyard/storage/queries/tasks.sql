@@ -1,0 +1,127 @@
+-- The statements of the API side and the dispatcher on tasks. What workers do is in attempts.sql.
+
+-- name: insert_tasks
+-- Store submissions, many in one statement: they share one commit.
+INSERT INTO tasks (id, type, pool, priority, args, labels, max_attempts,
+                   state, due_at, publish_at, expires_at)
+SELECT id, type, pool, priority, args::jsonb, labels::jsonb, max_attempts,
+       CASE WHEN due_at > now() THEN 'scheduled' ELSE 'pending' END,
+       due_at,
+       now() + hold * interval '1 second',
+       now() + expires_in * interval '1 second'
+FROM (
+    SELECT *, coalesce(run_at, now() + coalesce(delay, 0) * interval '1 second') AS due_at
+    FROM unnest(%(ids)s::uuid[], %(types)s::text[], %(pools)s::text[], %(priorities)s::smallint[],
+                %(args)s::text[], %(labels)s::text[], %(max_attempts)s::integer[],
+                %(delays)s::double precision[], %(run_ats)s::timestamptz[],
+                %(expires_ins)s::double precision[], %(holds)s::double precision[])
+        AS given (id, type, pool, priority, args, labels, max_attempts,
+                  delay, run_at, expires_in, hold)
+) AS submitted
+RETURNING id, state, created_at, due_at;
+
+-- name: find_accepted
+-- Look up submissions whose outcome was lost with the connection.
+SELECT id, state, created_at, due_at FROM tasks WHERE id = ANY (%(ids)s);
+
+-- name: get_task
+-- One task, whole.
+SELECT id, type, pool, priority, state, reason, args, result, error, attempt, max_attempts,
+       progress, labels, worker, created_at, due_at, expires_at, queued_at, started_at, finished_at
+FROM tasks WHERE id = %(id)s;
+
+-- name: list_tasks
+-- One page, newest first: UUIDv7 ids are in the order of their making.
+SELECT id, type, pool, priority, state, reason, args, result, error, attempt, max_attempts,
+       progress, labels, worker, created_at, due_at, expires_at, queued_at, started_at, finished_at
+FROM tasks
+WHERE (%(before)s::uuid IS NULL OR id < %(before)s)
+  AND (%(type)s::text IS NULL OR type = %(type)s)
+  AND (%(state)s::text IS NULL OR state = %(state)s)
+  AND (%(pool)s::text IS NULL OR pool = %(pool)s)
+  AND (%(labels)s::jsonb IS NULL OR labels @> %(labels)s)
+  AND (%(created_after)s::timestamptz IS NULL OR created_at >= %(created_after)s)
+  AND (%(created_before)s::timestamptz IS NULL OR created_at < %(created_before)s)
+ORDER BY id DESC
+LIMIT %(limit)s;
+
+-- name: list_events
+-- The history of one task, in order.
+SELECT seq, at, state, attempt, worker, reason
+FROM task_events WHERE task_id = %(id)s ORDER BY seq;
+
+-- name: cancel_unstarted
+-- Cancel a task that has not started. No row: it started, ended or never was.
+UPDATE tasks SET state = 'cancelled', reason = %(reason)s, finished_at = now()
+WHERE id = %(id)s AND state IN ('scheduled', 'pending', 'queued', 'retrying')
+RETURNING id;
+
+-- name: promote_due
+-- Scheduled and retrying tasks whose time has come are pending now.
+UPDATE tasks SET state = 'pending', publish_at = now(), reason = NULL
+WHERE id IN (
+    SELECT id FROM tasks
+    WHERE state IN ('scheduled', 'retrying') AND due_at <= now()
+    ORDER BY due_at LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED)
+RETURNING id;
+
+-- name: take_pending
+-- Take the most urgent wake-ups to publish, and keep other dispatchers away from them for a while.
+UPDATE tasks SET publish_at = now() + %(hold)s * interval '1 second'
+WHERE id IN (
+    SELECT id FROM tasks
+    WHERE state = 'pending' AND publish_at <= now()
+    ORDER BY priority DESC, publish_at LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED)
+RETURNING id, type, priority;
+
+-- name: mark_queued
+-- The broker confirmed these wake-ups. A worker may have claimed some already: those are left.
+UPDATE tasks SET state = 'queued', queued_at = now(), publish_failures = 0, reason = NULL
+FROM (SELECT id FROM tasks WHERE id = ANY (%(ids)s) AND state = 'pending'
+      ORDER BY id FOR UPDATE) AS confirmed
+WHERE tasks.id = confirmed.id
+  -- A loss of this mark publishes a wake-up twice, which is harmless: no need to wait for the disk.
+  AND set_config('synchronous_commit', 'off', true) IS NOT NULL;
+
+-- name: put_back
+-- The broker refused these wake-ups: try again later, each time after a longer wait.
+UPDATE tasks SET
+    publish_failures = least(publish_failures + 1, 100),
+    publish_at = now() + least(60, 2 ^ least(publish_failures, 6)) * interval '1 second',
+    reason = %(reason)s
+WHERE id = ANY (%(ids)s) AND state = 'pending';
+
+-- name: release
+-- The broker did not answer for these wake-ups: publish again as soon as it is back.
+UPDATE tasks SET publish_at = now(), reason = %(reason)s
+WHERE id = ANY (%(ids)s) AND state = 'pending';
+
+-- name: expire_due
+-- Tasks that have not started by their expiry never will.
+UPDATE tasks SET state = 'expired', reason = 'not started in time', finished_at = now()
+WHERE id IN (
+    SELECT id FROM tasks
+    WHERE expires_at <= now() AND state IN ('scheduled', 'pending', 'queued', 'retrying')
+    ORDER BY expires_at LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED)
+RETURNING id;
+
+-- name: next_deadline
+-- In how many seconds the next task is due or expires; null when none will. Pending tasks that
+-- wait for another try are left out: they are looked for every second.
+SELECT extract(epoch FROM least(
+           (SELECT min(due_at) FROM tasks WHERE state IN ('scheduled', 'retrying')),
+           (SELECT min(expires_at) FROM tasks
+            WHERE expires_at IS NOT NULL
+              AND state IN ('scheduled', 'pending', 'queued', 'retrying'))
+       ) - now())::double precision AS seconds;
+
+-- name: count_running
+-- How many tasks run in each pool.
+SELECT pool, count(*) AS running FROM tasks WHERE state = 'running' GROUP BY pool;
+
+-- name: ring
+-- Wake the dispatcher: there is something to publish or a new date to wait for.
+SELECT pg_notify('taskyard_dispatch', '');

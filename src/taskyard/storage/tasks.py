@@ -1,0 +1,144 @@
+"""Tasks as the API and the dispatcher see them."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from psycopg.rows import class_row, dict_row
+
+from taskyard.core.states import State
+from taskyard.core.task import Accepted, NewTask, Task, TaskId, WakeUp
+from taskyard.storage.pool import AsyncConnection
+from taskyard.storage.sql import queries
+
+_SQL = queries("tasks")
+
+
+async def insert(connection: AsyncConnection, tasks: Sequence[NewTask]) -> dict[TaskId, Accepted]:
+    """Store all submissions or none, in one commit."""
+    columns = {
+        "ids": [task.id for task in tasks],
+        "types": [task.type for task in tasks],
+        "pools": [task.pool for task in tasks],
+        "priorities": [task.priority for task in tasks],
+        "args": [task.args for task in tasks],
+        "labels": [task.labels for task in tasks],
+        "max_attempts": [task.max_attempts for task in tasks],
+        "delays": [task.delay for task in tasks],
+        "run_ats": [task.run_at for task in tasks],
+        "expires_ins": [task.expires_in for task in tasks],
+        "holds": [task.hold for task in tasks],
+    }
+    cursor = await connection.execute(_SQL["insert_tasks"], columns)
+    return {row[0]: _accepted(row) for row in await cursor.fetchall()}
+
+
+async def find_accepted(
+    connection: AsyncConnection, ids: Iterable[TaskId]
+) -> dict[TaskId, Accepted]:
+    """Return which of these submissions the database has."""
+    cursor = await connection.execute(_SQL["find_accepted"], {"ids": list(ids)})
+    return {row[0]: _accepted(row) for row in await cursor.fetchall()}
+
+
+def _accepted(row: tuple[Any, ...]) -> Accepted:
+    return Accepted(id=row[0], state=State(row[1]), created_at=row[2], due_at=row[3])
+
+
+async def get(connection: AsyncConnection, task_id: TaskId) -> Task | None:
+    """Return one task, or None."""
+    async with connection.cursor(row_factory=class_row(Task)) as cursor:
+        await cursor.execute(_SQL["get_task"], {"id": task_id})
+        return await cursor.fetchone()
+
+
+async def page(
+    connection: AsyncConnection,
+    *,
+    before: TaskId | None,
+    task_type: str | None,
+    state: State | None,
+    pool: str | None,
+    labels: dict[str, str],
+    created_after: datetime | None,
+    created_before: datetime | None,
+    limit: int,
+) -> list[Task]:
+    """Return up to `limit` tasks, newest first, from just below the id `before`."""
+    given = {
+        "before": before,
+        "type": task_type,
+        "state": state,
+        "pool": pool,
+        "labels": msgspec.json.encode(labels).decode() if labels else None,
+        "created_after": created_after,
+        "created_before": created_before,
+        "limit": limit,
+    }
+    async with connection.cursor(row_factory=class_row(Task)) as cursor:
+        await cursor.execute(_SQL["list_tasks"], given)
+        return await cursor.fetchall()
+
+
+async def events(connection: AsyncConnection, task_id: TaskId) -> list[dict[str, Any]]:
+    """Return the history of a task, in order."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_SQL["list_events"], {"id": task_id})
+        return await cursor.fetchall()
+
+
+async def cancel_unstarted(connection: AsyncConnection, task_id: TaskId, reason: str) -> bool:
+    """Cancel a task that has not started; return whether it was so."""
+    cursor = await connection.execute(_SQL["cancel_unstarted"], {"id": task_id, "reason": reason})
+    return await cursor.fetchone() is not None
+
+
+async def promote_due(connection: AsyncConnection, *, limit: int) -> int:
+    """Make due tasks pending; return how many."""
+    return (await connection.execute(_SQL["promote_due"], {"limit": limit})).rowcount
+
+
+async def expire_due(connection: AsyncConnection, *, limit: int) -> int:
+    """Expire tasks that did not start in time; return how many."""
+    return (await connection.execute(_SQL["expire_due"], {"limit": limit})).rowcount
+
+
+async def take_pending(connection: AsyncConnection, *, limit: int, hold: float) -> list[WakeUp]:
+    """Take the most urgent wake-ups, and keep others away from them for `hold` seconds."""
+    cursor = await connection.execute(_SQL["take_pending"], {"limit": limit, "hold": hold})
+    rows = await cursor.fetchall()
+    taken = [WakeUp(id=row[0], type=row[1], priority=row[2]) for row in rows]
+    # An UPDATE returns its rows in any order; the id breaks ties by age.
+    return sorted(taken, key=lambda wakeup: (-wakeup.priority, wakeup.id))
+
+
+async def mark_queued(connection: AsyncConnection, ids: Sequence[TaskId]) -> None:
+    """Record that the broker confirmed these wake-ups."""
+    await connection.execute(_SQL["mark_queued"], {"ids": ids})
+
+
+async def put_back(connection: AsyncConnection, ids: Sequence[TaskId], reason: str) -> None:
+    """Try these wake-ups again after a growing wait: the broker refused them."""
+    await connection.execute(_SQL["put_back"], {"ids": ids, "reason": reason})
+
+
+async def release(connection: AsyncConnection, ids: Sequence[TaskId], reason: str) -> None:
+    """Try these wake-ups again as soon as the broker is back."""
+    await connection.execute(_SQL["release"], {"ids": ids, "reason": reason})
+
+
+async def next_deadline(connection: AsyncConnection) -> float | None:
+    """Return the seconds until the next task is due or expires, or None."""
+    row = await (await connection.execute(_SQL["next_deadline"])).fetchone()
+    return None if row is None else row[0]
+
+
+async def count_running(connection: AsyncConnection) -> dict[str, int]:
+    """Return how many tasks run in each pool that runs any."""
+    return dict(await (await connection.execute(_SQL["count_running"])).fetchall())
+
+
+async def ring(connection: AsyncConnection) -> None:
+    """Wake the dispatchers."""
+    await connection.execute(_SQL["ring"])

@@ -1,0 +1,97 @@
+"""A Celery result backend over the tasks' own rows.
+
+    app = Celery(result_backend="taskyard+postgresql://user:password@host/name")
+    app.AsyncResult(task_id).get()
+
+It only reads: what workers have to say they have said in Postgres before Celery hears of it.
+"""
+
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import structlog
+from celery import states
+from celery.backends.base import BaseBackend
+from celery.exceptions import NotRegistered, TaskRevokedError
+
+from taskyard.core.states import CELERY_STATES, State
+from taskyard.core.task import TaskId
+from taskyard.storage import attempts
+from taskyard.storage.attempts import Outcome
+from taskyard.worker.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+
+class TaskFailed(Exception):
+    """What `AsyncResult.get()` raises for a task that failed: its stored code and message."""
+
+
+class TaskyardBackend(BaseBackend):  # type: ignore[misc]
+    """State and result of a task, as Celery's AsyncResult asks for them."""
+
+    supports_native_join = False
+    supports_autoexpire = True
+    persistent = True
+
+    def __init__(self, url: str | None = None, **kwargs: Any) -> None:
+        super().__init__(url=url, **kwargs)
+        self._runtime = Runtime(database_url=url or "", worker="result backend", table=None)
+
+    def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
+        outcome = self._read(task_id)
+        if outcome is None:
+            return {"status": states.PENDING, "result": None, "task_id": task_id}
+        return {
+            "task_id": task_id,
+            "name": outcome.type,
+            "status": CELERY_STATES[State(outcome.state)],
+            "result": _result(outcome),
+            "traceback": (outcome.error or {}).get("traceback"),
+            "date_done": outcome.finished_at,
+            "retries": max(0, outcome.attempt - 1),
+            "children": [],
+        }
+
+    def _read(self, task_id: str) -> Outcome | None:
+        try:
+            wanted = UUID(task_id)
+        except ValueError:
+            return None
+        try:
+            return attempts.read_outcome(self._runtime.connection(), wanted)
+        except psycopg.OperationalError:  # the connection was lost since; a new one may do
+            return attempts.read_outcome(self._runtime.connection(), wanted)
+
+    def _store_result(self, task_id: str, result: Any, state: str, *_: Any, **__: Any) -> Any:
+        """Store nothing: the task did, before Celery heard of it."""
+        return result
+
+    def mark_as_failure(self, task_id: str, exc: BaseException, **kwargs: Any) -> Any:
+        """Give a task back that reached a worker which does not know its type.
+
+        That happens while a new version is rolled out: another worker may know it already.
+        """
+        request = kwargs.get("request")
+        if isinstance(exc, NotRegistered) and request is not None:
+            self._runtime.durably(
+                lambda connection: attempts.give_back(
+                    connection, TaskId(UUID(task_id)), request.name, "no worker knows this type"
+                )
+            )
+
+    def _forget(self, task_id: str) -> None:
+        raise NotImplementedError("results are kept for their retention; they cannot be forgotten")
+
+
+def _result(outcome: Outcome) -> Any:
+    """Return the result, or the exception that `get()` raises."""
+    match State(outcome.state):
+        case State.FAILED | State.QUARANTINED | State.RETRYING:
+            error = outcome.error or {}
+            return TaskFailed(f"{error.get('code')}: {error.get('message')}")
+        case State.CANCELLED | State.EXPIRED:
+            return TaskRevokedError(outcome.state)
+        case _:
+            return outcome.result

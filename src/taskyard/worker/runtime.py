@@ -1,0 +1,76 @@
+"""What a worker process has at hand: its name, the routing table and a connection."""
+
+import os
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+import psycopg
+import structlog
+from celery.exceptions import Reject
+from kombu.utils.functional import retry_over_time
+
+from taskyard.core.routing import RoutingTable
+from taskyard.storage.pool import Connection, connect_sync
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+_GIVE_UP_AFTER = 60.0
+
+
+class Runtime:
+    """One connection to Postgres for each process and thread, opened after the fork.
+
+    `worker` names this run of this worker: a name that a restart changes, so that nobody can end
+    the attempts of its predecessor or successor.
+    """
+
+    def __init__(self, *, database_url: str, worker: str, table: RoutingTable) -> None:
+        self.worker = worker
+        self.table = table
+        self._database_url = database_url
+        self._local = threading.local()
+        # A connection inherited over a fork is kept, not closed: closing it would say goodbye to
+        # the server on the parent's socket.
+        self._inherited: list[Connection] = []
+
+    def connection(self) -> Connection:
+        """Return the connection of this process and thread."""
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is not None and self._local.pid != os.getpid():
+            self._inherited.append(connection)
+            connection = None
+        if connection is None or connection.closed:
+            connection = connect_sync(self._database_url, name=f"worker {self.worker}")
+            self._local.connection, self._local.pid = connection, os.getpid()
+        return connection
+
+    def durably(self, write: Callable[[Connection], T]) -> T:
+        """Do a write, again and again while the database is away.
+
+        Raises Reject, which gives the wake-up back to the broker, when it stays away.
+        """
+
+        def attempt() -> T:
+            return write(self.connection())
+
+        try:
+            done: T = retry_over_time(
+                attempt,
+                psycopg.OperationalError,
+                errback=self._say,
+                interval_start=0.1,
+                interval_step=0.5,
+                interval_max=5.0,
+                timeout=_GIVE_UP_AFTER,
+            )
+        except psycopg.OperationalError as error:
+            raise Reject(str(error), requeue=True) from error
+        return done
+
+    @staticmethod
+    def _say(error: Exception, intervals: object, retries: int, interval: float = 0) -> float:
+        log.warning("database unavailable", error=str(error).strip(), retries=retries)
+        return float(next(intervals))  # type: ignore[call-overload]
