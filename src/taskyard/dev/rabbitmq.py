@@ -1,0 +1,168 @@
+"""A private RabbitMQ node: own folder, own ports, loopback only."""
+
+import base64
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import amqp
+
+from taskyard.dev import processes
+from taskyard.dev.install import ensure
+
+_USER = "taskyard"
+_READY_WITHIN = 60.0
+_STOP_WITHIN = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class RabbitServer:
+    """A running node."""
+
+    port: int
+    password: str
+    log: Path
+    node: subprocess.Popen[bytes]
+    names: subprocess.Popen[bytes]  # epmd, Erlang's name server
+
+    def url(self, vhost: str) -> str:
+        """Return the AMQP URL of a virtual host."""
+        return f"amqp://{_USER}:{self.password}@127.0.0.1:{self.port}/{vhost}"
+
+    def wait_ready(self, vhost: str) -> None:
+        """Return when the node has answered a whole AMQP handshake."""
+        try:
+            processes.wait_until(
+                lambda: self._answers(vhost),
+                within=_READY_WITHIN,
+                what="RabbitMQ",
+                alive=lambda: self.node.poll() is None,
+            )
+        except (TimeoutError, ChildProcessError) as error:
+            raise type(error)(f"{error}; its log ends:\n{processes.tail(self.log)}") from None
+
+    def _answers(self, vhost: str) -> bool:
+        try:
+            connection = amqp.Connection(
+                f"127.0.0.1:{self.port}",
+                userid=_USER,
+                password=self.password,
+                virtual_host=vhost,
+                connect_timeout=2,
+                read_timeout=5,
+            )
+            connection.connect()
+            connection.close()
+        except (OSError, amqp.AMQPError):
+            return False
+        return True
+
+    def stop(self) -> None:
+        """Stop the node, and the name server it used."""
+        processes.stop(self.node, signal.SIGTERM, within=_STOP_WITHIN)
+        processes.stop(self.names, signal.SIGKILL, within=_STOP_WITHIN)
+
+
+def spawn(folder: Path, *, vhosts: Sequence[str]) -> RabbitServer:
+    """Start a node whose data are in `folder`; it is usable after `wait_ready`."""
+    server = _server_script()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("node.pid", "epmd.pid"):
+        processes.end_orphan(folder / name, marks=folder)
+    port, dist_port, epmd_port = (processes.free_port() for _ in range(3))
+    password = processes.secret(folder / "password")
+    _configure(folder, port=port, password=password, vhosts=vhosts)
+    env = _environment(folder, dist_port=dist_port, epmd_port=epmd_port)
+    log = folder / "output.log"
+    with log.open("wb") as output:
+        # Run beside the node instead of left to it: a daemon it starts would stay behind.
+        names = processes.spawn(
+            ["epmd", "-address", "127.0.0.1", "-port", epmd_port],
+            env=env,
+            output=output,
+            dies_with=signal.SIGKILL,
+        )
+        node = processes.spawn([server], env=env, output=output)
+    (folder / "epmd.pid").write_text(str(names.pid))
+    (folder / "node.pid").write_text(str(node.pid))
+    return RabbitServer(port=port, password=password, log=log, node=node, names=names)
+
+
+def _server_script() -> Path:
+    """Return the server's own script: Debian's wrapper in /usr/sbin would change the user."""
+    for path in (
+        Path("/usr/lib/rabbitmq/bin/rabbitmq-server"),
+        Path("/opt/homebrew/sbin/rabbitmq-server"),
+    ):
+        if path.exists():
+            return path
+    if found := shutil.which("rabbitmq-server"):
+        return Path(found)
+    ensure("rabbitmq-server")
+    return Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+
+
+def _configure(folder: Path, *, port: int, password: str, vhosts: Sequence[str]) -> None:
+    (folder / "rabbitmq.conf").write_text(
+        f"listeners.tcp.1 = 127.0.0.1:{port}\n"
+        f"load_definitions = {folder}/definitions.json\n"
+        "disk_free_limit.absolute = 50MB\n"
+        "log.console = true\n"
+        "log.console.level = warning\n"
+        "log.file = false\n"
+    )
+    (folder / "enabled_plugins").write_text("[].\n")
+    (folder / "empty.conf").write_text("")
+    everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    definitions = folder / "definitions.json"
+    definitions.touch(mode=0o600)
+    definitions.write_text(
+        json.dumps(
+            {
+                "users": [
+                    {
+                        "name": _USER,
+                        "password_hash": _password_hash(password),
+                        "hashing_algorithm": "rabbit_password_hashing_sha256",
+                        "tags": "administrator",
+                    }
+                ],
+                "vhosts": [{"name": name} for name in vhosts],
+                "permissions": [{"user": _USER, "vhost": name, **everything} for name in vhosts],
+            }
+        )
+    )
+
+
+def _password_hash(password: str) -> str:
+    """Salt and SHA-256 as RabbitMQ keeps them: https://www.rabbitmq.com/docs/passwords."""
+    salt = os.urandom(4)
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def _environment(folder: Path, *, dist_port: int, epmd_port: int) -> dict[str, str]:
+    return {
+        "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+        "LANG": "C.UTF-8",
+        "HOME": str(folder),
+        "ERL_EPMD_PORT": str(epmd_port),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        # The script then becomes the node itself instead of watching over it.
+        "RUNNING_UNDER_SYSTEMD": "true",
+        "RABBITMQ_NODENAME": "taskyard@localhost",
+        "RABBITMQ_DIST_PORT": str(dist_port),
+        "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+        "RABBITMQ_LOG_BASE": str(folder / "log"),
+        "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+        "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
+        "RABBITMQ_CONF_ENV_FILE": str(folder / "empty.conf"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+        "RABBITMQ_GENERATED_CONFIG_DIR": str(folder / "generated"),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+    }
