@@ -5,23 +5,29 @@ Celery.
 """
 
 import asyncio
+import contextlib
+import dataclasses
 import os
 import platform
+import signal
+import sys
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from taskyard import logs, notify
-from taskyard.core.errors import Misconfigured, StorageUnavailable
+from taskyard.core.errors import Fault, Misconfigured, StorageUnavailable
 from taskyard.core.routing import RoutingTable
 from taskyard.routing_files import read_routing
 from taskyard.settings import Settings, load
 
 if TYPE_CHECKING:
     from taskyard.api.parts import Parts
+    from taskyard.broker.topology import Step
 
 log = structlog.get_logger(__name__)
 
@@ -151,7 +157,8 @@ def run_worker(given: Settings, pool_name: str) -> int:
     from taskyard import files
     from taskyard.storage.pool import connect_sync
     from taskyard.storage.task_types import announce
-    from taskyard.worker.app import announcements, make_celery, put_on_path
+    from taskyard.worker.agreement import announcements
+    from taskyard.worker.app import make_celery, put_on_path
     from taskyard.worker.runtime import Runtime
     from taskyard.worker.serve import serve
 
@@ -192,3 +199,86 @@ async def migrate_database(given: Settings) -> list[str]:
 
     async with await connect(given.database_url, name="migrate") as connection:
         return await migrate(connection)
+
+
+async def plan_topology(given: Settings) -> "list[Step]":
+    """Return what `apply_topology` would change in the broker."""
+    from taskyard.services import topology
+
+    async with await _administration(given) as connection:
+        return await topology.plan_topology(
+            connection, amqp_url=given.amqp_url, table=routing(given), prefix=given.prefix
+        )
+
+
+async def apply_topology(given: Settings) -> "list[Step]":
+    """Make the broker as the routing table wants it; return what was done."""
+    from taskyard.services import topology
+
+    async with await _administration(given) as connection:
+        return await topology.apply_topology(
+            connection, amqp_url=given.amqp_url, table=routing(given), prefix=given.prefix
+        )
+
+
+async def _administration(given: Settings) -> Any:
+    from taskyard.storage.pool import connect
+
+    return await connect(given.database_url, name="administration")
+
+
+def check_agreement(given: Settings) -> list[Fault]:
+    """Return how the routing table and the task code disagree."""
+    from taskyard.worker.agreement import disagreements
+
+    return disagreements(routing(given), given.workers)
+
+
+def run_until_signal(work: Coroutine[Any, Any, None]) -> None:
+    """Run until SIGTERM or SIGINT, then let it clean up."""
+
+    async def supervised() -> None:
+        task = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(supervised())
+
+
+def run_stack(*, folder: Path, as_json: bool, port: int | None, command: Sequence[str]) -> int:
+    """Run everything on private servers, or on those that the environment names."""
+    from taskyard.dev.roles import Role
+    from taskyard.dev.stack import Stack
+
+    given_database = os.environ.get("TASKYARD_DATABASE_URL")
+    given_broker = os.environ.get("TASKYARD_AMQP_URL")
+    # What is not given will be ours; everything else is checked before anything starts.
+    placeholders = {
+        "TASKYARD_DATABASE_URL": "postgresql://private@127.0.0.1/private",
+        "TASKYARD_AMQP_URL": "amqp://private@127.0.0.1/private",
+    }
+    settings_now = load({**placeholders, **os.environ})
+    table = routing(settings_now)
+    me = [sys.executable, "-m", "taskyard"]
+
+    async def prepare(database_url: str, amqp_url: str) -> None:
+        real = dataclasses.replace(settings_now, database_url=database_url, amqp_url=amqp_url)
+        await migrate_database(real)
+        await apply_topology(real)
+
+    stack = Stack(
+        folder=folder,
+        roles=[
+            Role(name="api", argv=[*me, "api"], first_to_stop=True),
+            Role(name="dispatcher", argv=[*me, "dispatcher"]),
+            *(Role(name=f"worker {pool}", argv=[*me, "worker", pool]) for pool in table.pools),
+        ],
+        prepare=prepare,
+        port=port,
+        as_json=as_json,
+        command=command,
+    )
+    return stack.run(database_url=given_database, amqp_url=given_broker)

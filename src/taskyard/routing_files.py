@@ -58,7 +58,9 @@ def _read_pools(file: dict[str, Any], faults: list[Fault]) -> dict[str, Pool]:
                 Fault(where, "is no name for a pool: a letter, then letters, digits or - (a-z)")
             )
         values = _read_entry(where, entry, _POOL, faults)
-        missing = [key for key in ("tasks", "modules") if isinstance(entry, dict) and key not in entry]
+        missing = [
+            key for key in ("tasks", "modules") if isinstance(entry, dict) and key not in entry
+        ]
         faults += [Fault(f"{where} {key}", "is required") for key in missing]
         if {"tasks", "modules"} <= values.keys():
             pools[name] = Pool(name=name, **values)

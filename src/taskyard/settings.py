@@ -150,5 +150,3 @@ def load(environ: Mapping[str, str]) -> Settings:
     if faults:
         raise InvalidSettings("the settings are not valid", faults=tuple(faults))
     return Settings(**values)
-
-

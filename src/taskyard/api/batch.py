@@ -10,7 +10,7 @@ from taskyard.api import strict_json
 from taskyard.api.errors import describe
 from taskyard.api.parts import Parts
 from taskyard.api.render import respond
-from taskyard.api.request import convert, json_body
+from taskyard.api.request import convert, json_body, raw_body
 from taskyard.api.tasks import forward
 from taskyard.core.errors import Fault, InvalidRequest, PayloadTooLarge, TaskyardError
 from taskyard.core.task import Accepted, NewTask
@@ -35,8 +35,9 @@ def batch_blueprint(parts: Parts) -> Blueprint:
         wanted = [each for each in prepared if isinstance(each, NewTask)]
         stored = await parts.intake.store_batch(wanted)
         outcomes = dict(zip((new.id for new in wanted), stored, strict=True))
-        accepted = [(new, out) for new, out in zip(wanted, stored, strict=True)
-                    if isinstance(out, Accepted)]
+        accepted = [
+            (new, out) for new, out in zip(wanted, stored, strict=True) if isinstance(out, Accepted)
+        ]
         await forward(parts, accepted)
         final = [outcomes[each.id] if isinstance(each, NewTask) else each for each in prepared]
         return respond(
@@ -44,7 +45,9 @@ def batch_blueprint(parts: Parts) -> Blueprint:
                 "accepted": len(accepted),
                 "rejected": len(final) - len(accepted),
                 "items": [
-                    {"id": str(each.id)} if isinstance(each, Accepted) else {"error": describe(each)}
+                    {"id": str(each.id)}
+                    if isinstance(each, Accepted)
+                    else {"error": describe(each)}
                     for each in final
                 ],
             },
@@ -57,7 +60,7 @@ def batch_blueprint(parts: Parts) -> Blueprint:
 async def _items() -> list[Any]:
     """Return the decoded items; what stands for one that could not be decoded is its error."""
     if request.mimetype in _NDJSON:
-        items = list(strict_json.decode_lines(await request.get_data(cache=False, as_text=False)))
+        items = list(strict_json.decode_lines(await raw_body()))
     else:
         body = await json_body()
         if not isinstance(body, dict) or not isinstance(body.get("tasks"), list):

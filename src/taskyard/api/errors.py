@@ -42,7 +42,9 @@ _HTTP_CODES = {
 }
 
 
-def problem(status: int, code: str, title: str, detail: str, faults: tuple[Fault, ...] = ()) -> dict[str, object]:
+def problem(
+    status: int, code: str, title: str, detail: str, faults: tuple[Fault, ...] = ()
+) -> dict[str, object]:
     """Return the members of one problem; `errors` lists the faulty fields by JSON Pointer."""
     members: dict[str, object] = {
         "type": f"/problems/{code}",

@@ -1,6 +1,5 @@
 """From records to JSON."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -106,10 +105,9 @@ def task_view(task: Task) -> TaskView:
 def respond(
     body: Any,
     status: int = 200,
-    headers: Mapping[str, str] | None = None,
+    headers: dict[str, str] | None = None,
     *,
     media_type: str = "application/json",
 ) -> Response:
     """Return a JSON response."""
-    response = Response(msgspec.json.encode(body), status, headers, content_type=media_type)
-    return response
+    return Response(msgspec.json.encode(body), status, headers, content_type=media_type)

@@ -18,12 +18,19 @@ T = TypeVar("T")
 _WHERE = re.compile(r" - at `\$?([^`]*)`$")
 
 
+async def raw_body() -> bytes:
+    """Return the body as it came."""
+    data = await request.get_data(cache=False, as_text=False)
+    assert isinstance(data, bytes)
+    return data
+
+
 async def json_body() -> Any:
     """Return the decoded body. Raises UnsupportedMediaType, MalformedBody or InvalidRequest."""
     if request.mimetype != "application/json":
         sent = request.mimetype or "no Content-Type"
         raise UnsupportedMediaType(f"the body is {sent}; send Content-Type: application/json")
-    return strict_json.decode(await request.get_data(cache=False, as_text=False))
+    return strict_json.decode(await raw_body())
 
 
 def convert(value: Any, kind: type[T]) -> T:

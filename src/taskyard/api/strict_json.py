@@ -7,6 +7,7 @@ good body costs one pass of the C decoder; the search for the place begins when 
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from taskyard.core.errors import Fault, InvalidRequest, MalformedBody, TaskyardError
@@ -49,7 +50,7 @@ def decode(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
         raise MalformedBody(
             f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from None
-    faults = tuple(fault for fault, _ in zip(_search(value, "", max_depth), range(_MOST_FAULTS)))
+    faults = tuple(islice(_search(value, "", max_depth), _MOST_FAULTS))
     if faults:
         raise InvalidRequest("the body has values that are not allowed", faults=faults)
     return value
@@ -171,5 +172,7 @@ def _escaped(key: str) -> str:
 
 
 def _too_deep(max_depth: int) -> InvalidRequest:
-    fault = Fault("", f"is nested deeper than {max_depth} levels; flatten it or send it as a string")
+    fault = Fault(
+        "", f"is nested deeper than {max_depth} levels; flatten it or send it as a string"
+    )
     return InvalidRequest("the body has values that are not allowed", faults=(fault,))

@@ -76,7 +76,9 @@ def yard_blueprint(parts: Parts) -> Blueprint:
         for status in (await _survey(parts)).pools:
             if status.pool.name == pool:
                 return respond(_pool_view(status))
-        raise PoolNotFound(f"there is no pool {pool[:64]!r}; there are {', '.join(parts.table.pools)}")
+        raise PoolNotFound(
+            f"there is no pool {pool[:64]!r}; there are {', '.join(parts.table.pools)}"
+        )
 
     return blueprint
 

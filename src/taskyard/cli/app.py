@@ -1,8 +1,6 @@
 """`taskyard …`: the commands that run the roles and prepare their surroundings."""
 
 import asyncio
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +8,9 @@ import typer
 
 from taskyard import bootstrap, logs
 from taskyard.cli import tasks
-from taskyard.cli.report import console, exits_cleanly, fail
+from taskyard.cli.report import console, exits_cleanly
 from taskyard.cli.topology import topology
+from taskyard.settings import Settings
 
 app = typer.Typer(
     name="taskyard",
@@ -81,15 +80,17 @@ def up(
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="The API's port; 8000 if it is free.")
     ] = None,
-    folder: Annotated[
-        Path, typer.Option(help="Where the private servers keep their data.")
-    ] = Path(".taskyard"),
+    folder: Annotated[Path, typer.Option(help="Where the private servers keep their data.")] = Path(
+        ".taskyard"
+    ),
 ) -> None:
     """Start everything on private servers, and stay up until Ctrl-C."""
-    raise typer.Exit(bootstrap.run_stack(folder=folder, as_json=as_json, port=port, command=command or []))
+    raise typer.Exit(
+        bootstrap.run_stack(folder=folder, as_json=as_json, port=port, command=command or [])
+    )
 
 
-def _settings(role: str) -> bootstrap.Settings:
+def _settings(role: str) -> Settings:
     given = bootstrap.settings()
     logs.configure(log_format=given.log_format, level=given.log_level, role=role)
     return given

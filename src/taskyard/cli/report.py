@@ -8,7 +8,9 @@ import psycopg
 import typer
 from rich.console import Console
 
+from taskyard.client import TaskyardProblem, Unreachable
 from taskyard.core.errors import TaskyardError
+from taskyard.dev.install import Missing
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,6 +36,8 @@ def exits_cleanly(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except TaskyardError as error:
             raise fail(error.detail, error.faults) from error
+        except (TaskyardProblem, Unreachable, Missing, ChildProcessError, TimeoutError) as error:
+            raise fail(str(error)) from error
         except psycopg.OperationalError as error:
             raise fail(f"the database does not answer: {str(error).strip()}") from error
         except KeyboardInterrupt:

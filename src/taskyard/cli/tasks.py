@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from taskyard.cli.report import console, exits_cleanly, fail
-from taskyard.client import Client, TaskyardProblem, Unreachable
+from taskyard.client import Client
 
 tasks = typer.Typer(help="Submit, read, list and cancel tasks.", no_args_is_help=True)
 
@@ -36,7 +36,7 @@ def submit(
         arguments = json.loads(args)
     except ValueError as error:
         raise fail(f"ARGS is not JSON: {error}") from error
-    with _client(api) as client:
+    with Client(api) as client:
         accepted = client.submit(task_type, arguments, priority=priority, delay=delay)
         _print(client.wait(accepted["id"]) if wait else accepted)
 
@@ -45,7 +45,7 @@ def submit(
 @exits_cleanly
 def show(task: Annotated[str, typer.Argument(metavar="ID")], api: Api = DEFAULT_API) -> None:
     """Show a task, whole."""
-    with _client(api) as client:
+    with Client(api) as client:
         _print(client.get(task))
 
 
@@ -61,7 +61,7 @@ def list_tasks(
     api: Api = DEFAULT_API,
 ) -> None:
     """List tasks, newest first."""
-    with _client(api) as client:
+    with Client(api) as client:
         found = client.page(type=task_type, state=state, pool=pool, label=label, limit=limit)
     if as_json:
         _print(found)
@@ -76,14 +76,14 @@ def list_tasks(
 @exits_cleanly
 def cancel(task: Annotated[str, typer.Argument(metavar="ID")], api: Api = DEFAULT_API) -> None:
     """Cancel a task that has not started."""
-    with _client(api) as client:
+    with Client(api) as client:
         _print(client.cancel(task))
 
 
 @exits_cleanly
 def pools(as_json: Json = False, api: Api = DEFAULT_API) -> None:
     """Show the pools: what waits, who consumes, what runs."""
-    with _client(api) as client:
+    with Client(api) as client:
         found = client.pools()
     if as_json:
         _print(found)

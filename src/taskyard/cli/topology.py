@@ -1,10 +1,12 @@
 """`taskyard topology …`: the exchanges, queues and bindings in the broker."""
 
 import asyncio
+from collections.abc import Sequence
 
 import typer
 
 from taskyard import bootstrap
+from taskyard.broker.topology import Change, Step
 from taskyard.cli.report import console, exits_cleanly
 
 topology = typer.Typer(help="Exchanges, queues and bindings in RabbitMQ.", no_args_is_help=True)
@@ -14,9 +16,9 @@ topology = typer.Typer(help="Exchanges, queues and bindings in RabbitMQ.", no_ar
 @exits_cleanly
 def plan() -> None:
     """Show what `apply` would change; exit code 2 when there is something."""
-    outcome = asyncio.run(bootstrap.plan_topology(bootstrap.settings()))
-    console.print(outcome.text, markup=False)
-    if outcome.changes:
+    steps = asyncio.run(bootstrap.plan_topology(bootstrap.settings()))
+    _show(steps)
+    if any(step.change is not Change.NOTE for step in steps):
         raise typer.Exit(2)
 
 
@@ -24,4 +26,9 @@ def plan() -> None:
 @exits_cleanly
 def apply() -> None:
     """Make the broker as the routing table wants it; never drops a queue that holds messages."""
-    console.print(asyncio.run(bootstrap.apply_topology(bootstrap.settings())).text, markup=False)
+    _show(asyncio.run(bootstrap.apply_topology(bootstrap.settings())))
+
+
+def _show(steps: Sequence[Step]) -> None:
+    lines = [str(step) for step in steps] or ["the broker is as the routing table wants it"]
+    console.print("\n".join(lines), markup=False)

@@ -89,7 +89,7 @@ class InvalidArguments(Refused):
 
 
 class PayloadTooLarge(Refused):
-    """The arguments exceed `max_args` of the task type. Put the data into a store; send its name."""
+    """The arguments exceed `max_args` of the task type. Put the data into a store."""
 
     code = "payload-too-large"
     title = "The payload is too large"

@@ -4,7 +4,7 @@ Words are separated by dots and may be empty. `*` stands for exactly one word, `
 more. RabbitMQ splits the empty routing key into no words at all, not into one empty word.
 """
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 SHORTSTR_BYTES = 255  # AMQP 0-9-1, section 4.2.5.3: routing keys are short strings
 
@@ -25,9 +25,7 @@ def matches(pattern: str, key: str) -> bool:
             first = reached.index(True) if True in reached else len(reached)
             reached = [i >= first for i in range(len(reached))]
         else:
-            reached = [False] + [
-                reached[i] and word in ("*", part) for i, part in enumerate(parts)
-            ]
+            reached = [False] + [reached[i] and word in ("*", part) for i, part in enumerate(parts)]
     return reached[-1]
 
 
@@ -51,7 +49,7 @@ def is_literal(pattern: str) -> bool:
 def common_key(one: str, other: str) -> str | None:
     """Return a routing key that both patterns match, or None when there is none."""
 
-    @lru_cache(maxsize=None)
+    @cache
     def shared(a: tuple[str, ...], b: tuple[str, ...]) -> tuple[str, ...] | None:
         if not a and not b:
             return ()

@@ -63,7 +63,9 @@ class _NoServices:
 
     def __enter__(self) -> None:
         if not self._policy.exists():
-            script = "printf '#!/bin/sh\\nexit 101\\n' > {0} && chmod 755 {0}".format(self._policy)
+            script = (
+                f"printf '#!/bin/sh\\nexit 101\\n' > {self._policy} && chmod 755 {self._policy}"
+            )
             subprocess.run([*self._before, "sh", "-c", script], check=True)
             self._ours = True
 

@@ -18,7 +18,7 @@ from taskyard.dev.install import ensure
 
 _USER = "taskyard"
 _READY_WITHIN = 30.0
-_STOP_WITHIN = 8.0
+_STOP_WITHIN = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ def _reachable(binaries: Path, folder: Path, user: str | None) -> tuple[Path, Pa
 
     A checkout below a private home cannot be; then both go to a folder of its own in /var/tmp.
     """
-    if user is None or _can_run(binaries / "postgres", user) and _can_enter(folder, user):
+    if user is None or (_can_run(binaries / "postgres", user) and _can_enter(folder, user)):
         return binaries, folder
     key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
     place = Path("/var/tmp") / f"taskyard-{key}"  # noqa: S108 - made private just below

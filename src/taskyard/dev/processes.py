@@ -29,10 +29,6 @@ def spawn(
     Its own session keeps a terminal's Ctrl-C away from it: stopping it is our business. Call this
     from the main thread: the kernel watches the thread that forked (prctl(2), PR_SET_PDEATHSIG).
     """
-
-    def before_exec() -> None:
-        _libc.prctl(_PR_SET_PDEATHSIG, dies_with)
-
     return subprocess.Popen(
         list(map(str, argv)),
         env=dict(env),
@@ -43,8 +39,17 @@ def spawn(
         user=user,
         extra_groups=[] if user else None,
         start_new_session=True,
-        preexec_fn=before_exec,  # noqa: PLW1509 - nothing runs between fork and exec but a system call
+        preexec_fn=dies_with_us(dies_with),  # noqa: PLW1509 - one system call, no lock
     )
+
+
+def dies_with_us(how: signal.Signals) -> Callable[[], None]:
+    """Return what a child runs before exec, so that the kernel signals it when we are gone."""
+
+    def before_exec() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, how)
+
+    return before_exec
 
 
 def stop(process: subprocess.Popen[bytes], how: signal.Signals, *, within: float) -> None:

@@ -18,7 +18,7 @@ from taskyard.dev.install import ensure
 
 _USER = "taskyard"
 _READY_WITHIN = 60.0
-_STOP_WITHIN = 8.0
+_STOP_WITHIN = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def spawn(folder: Path, *, vhosts: Sequence[str]) -> RabbitServer:
     with log.open("wb") as output:
         # Run beside the node instead of left to it: a daemon it starts would stay behind.
         names = processes.spawn(
-            ["epmd", "-address", "127.0.0.1", "-port", epmd_port],
+            ["epmd", "-address", "127.0.0.1", "-port", str(epmd_port)],
             env=env,
             output=output,
             dies_with=signal.SIGKILL,

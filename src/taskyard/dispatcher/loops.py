@@ -1,6 +1,7 @@
 """The dispatcher's loops."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -69,8 +70,6 @@ class Dispatcher:
 
 async def _wait(signal: asyncio.Event, seconds: float) -> None:
     """Wait for the signal, at most so long, and take it down."""
-    try:
+    with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(signal.wait(), seconds)
-    except TimeoutError:
-        pass
     signal.clear()

@@ -28,7 +28,9 @@ class Catalog:
         async with borrowed(pool) as connection:
             announced = await task_types.announcements(connection)
         self.announced = {each.type: each for each in announced}
-        self._validators = {each.type: jsonschema_rs.validator_for(each.schema) for each in announced}
+        self._validators = {
+            each.type: jsonschema_rs.validator_for(each.schema) for each in announced
+        }
 
     def check(self, task_type: str, args: dict[str, Any]) -> None:
         """Raise InvalidArguments with a JSON Pointer for each argument that does not fit.

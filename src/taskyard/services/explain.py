@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-
 from taskyard.core.routing import Route, RoutingTable
 from taskyard.core.topics import matches
 

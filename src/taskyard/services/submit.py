@@ -76,13 +76,19 @@ def _faults(wish: Submission, now: datetime) -> list[Fault]:
     faults = []
     if len(wish.type) > TYPE_NAME_CHARS or not TYPE_NAME.fullmatch(wish.type):
         faults.append(
-            Fault("/type", f"must be words of letters, digits, - and _ joined by dots, at most "
-                  f"{TYPE_NAME_CHARS} characters")
+            Fault(
+                "/type",
+                f"must be words of letters, digits, - and _ joined by dots, at most "
+                f"{TYPE_NAME_CHARS} characters",
+            )
         )
     if wish.priority is not None and not LOWEST_PRIORITY <= wish.priority <= HIGHEST_PRIORITY:
         faults.append(
-            Fault("/priority", f"is {wish.priority}; it must be {LOWEST_PRIORITY} to "
-                  f"{HIGHEST_PRIORITY}, larger is more urgent")
+            Fault(
+                "/priority",
+                f"is {wish.priority}; it must be {LOWEST_PRIORITY} to "
+                f"{HIGHEST_PRIORITY}, larger is more urgent",
+            )
         )
     if wish.delay is not None or wish.run_at is not None or wish.expires_in is not None:
         faults += _time_faults(wish, now)
@@ -121,10 +127,16 @@ def _label_faults(labels: dict[str, str]) -> list[Fault]:
     for key, value in labels.items():
         if not LABEL_KEY.fullmatch(key):
             faults.append(
-                Fault("/labels", f"has the key {key[:80]!r}; keys are 1 to 64 letters, digits or "
-                      "any of _ . / -")
+                Fault(
+                    "/labels",
+                    f"has the key {key[:80]!r}; keys are 1 to 64 letters, digits or any of _ . / -",
+                )
             )
         elif len(value) > LABEL_VALUE_CHARS:
-            faults.append(Fault(f"/labels/{key.replace('/', '~1')}",
-                                f"is longer than {LABEL_VALUE_CHARS} characters"))
+            faults.append(
+                Fault(
+                    f"/labels/{key.replace('/', '~1')}",
+                    f"is longer than {LABEL_VALUE_CHARS} characters",
+                )
+            )
     return faults

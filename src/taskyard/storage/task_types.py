@@ -43,4 +43,3 @@ async def announcements(connection: AsyncConnection) -> list[Announcement]:
     async with connection.cursor(row_factory=class_row(Announcement)) as cursor:
         await cursor.execute(_SQL["list_task_types"])
         return await cursor.fetchall()
-

@@ -1,1 +1,1 @@
-"""The Celery side: a worker for one pool that claims tasks, runs them and stores what came of it."""
+"""The Celery side: a worker for one pool that claims tasks, runs them and stores the outcome."""

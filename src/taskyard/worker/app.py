@@ -7,15 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import celery
-from kombu import Queue
+from kombu.entity import Queue
 
 from taskyard.broker.wakeup import queue_name
-from taskyard.core.errors import Fault, Misconfigured
 from taskyard.core.routing import Execution, Pool, RoutingTable
-from taskyard.core.topics import matches
-from taskyard.storage.task_types import Announcement
-from taskyard.worker import signature
-from taskyard.worker.base import TaskyardTask
 from taskyard.worker.runtime import Runtime
 
 # After its soft limit a task has this long to clean up before its process is killed.
@@ -25,19 +20,30 @@ _POOL_CLASSES = {Execution.PROCESSES: "prefork", Execution.THREADS: "threads"}
 
 
 def make_celery(
-    pool: Pool, *, table: RoutingTable, runtime: Runtime, amqp_url: str, database_url: str, prefix: str
+    pool: Pool,
+    *,
+    table: RoutingTable,
+    runtime: Runtime,
+    amqp_url: str,
+    database_url: str,
+    prefix: str,
 ) -> celery.Celery:
     """Return the Celery application that runs this pool's tasks. It declares nothing."""
     app = celery.Celery(f"taskyard.{pool.name}", set_as_current=True)
     app.taskyard = runtime
     app.conf.update(_configuration(pool, amqp_url, database_url, queue_name(prefix, pool.name)))
-    for module in pool.modules:
-        import_module(module)
-    app.finalize(auto=True)
-    for name in [name for name in app.tasks if name.startswith("celery.")]:
-        app.tasks.unregister(name)  # what Celery brings along must not be runnable from messages
+    import_tasks(app, pool.modules)
     _apply_limits(app, pool, table)
     return app
+
+
+def import_tasks(app: celery.Celery, modules: Sequence[str]) -> None:
+    """Import task code, and forget what Celery brings along: it must not run from messages."""
+    for module in modules:
+        import_module(module)
+    app.finalize()
+    for name in [name for name in app.tasks if name.startswith("celery.")]:
+        app.tasks.unregister(name)
 
 
 def _configuration(pool: Pool, amqp_url: str, database_url: str, queue: str) -> dict[str, Any]:
@@ -75,39 +81,6 @@ def _apply_limits(app: celery.Celery, pool: Pool, table: RoutingTable) -> None:
             timeout = table.defaults_for(task.name).timeout.total_seconds()
             task.soft_time_limit = timeout
             task.time_limit = timeout + _HARD_LIMIT_AFTER
-
-
-def announcements(app: celery.Celery, pool: Pool) -> list[Announcement]:
-    """Return what this application can run and the routing table sends to its pool.
-
-    Raises Misconfigured with every task whose type does not reach this pool, that is no Taskyard
-    task, or whose arguments JSON has no form for.
-    """
-    found: list[Announcement] = []
-    faults: list[Fault] = []
-    for name, task in sorted(app.tasks.items()):
-        if not isinstance(task, TaskyardTask):
-            faults.append(Fault(name, "is a plain Celery task; make it with @taskyard.task"))
-        elif not any(matches(pattern, name) for pattern in pool.tasks):
-            faults.append(
-                Fault(name, f"is not matched by the patterns of pool {pool.name!r}: {pool.tasks}")
-            )
-        else:
-            try:
-                described = signature.schema(task.parameters)
-            except Misconfigured as error:
-                faults += error.faults
-                continue
-            doc = (task.__doc__ or "").strip()
-            found.append(
-                Announcement(type=name, pool=pool.name, description=doc, schema=described)
-            )
-    if faults:
-        raise Misconfigured(
-            f"the task code of pool {pool.name!r} does not fit the routing table",
-            faults=tuple(faults),
-        )
-    return found
 
 
 def put_on_path(folders: Sequence[Path]) -> None:

@@ -28,7 +28,7 @@ class TaskFailed(Exception):
     """What `AsyncResult.get()` raises for a task that failed: its stored code and message."""
 
 
-class TaskyardBackend(BaseBackend):  # type: ignore[misc]
+class TaskyardBackend(BaseBackend):
     """State and result of a task, as Celery's AsyncResult asks for them."""
 
     supports_native_join = False
@@ -37,7 +37,7 @@ class TaskyardBackend(BaseBackend):  # type: ignore[misc]
 
     def __init__(self, url: str | None = None, **kwargs: Any) -> None:
         super().__init__(url=url, **kwargs)
-        self._runtime = Runtime(database_url=url or "", worker="result backend", table=None)
+        self._runtime = Runtime(database_url=url or "", worker="result backend")
 
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
         outcome = self._read(task_id)

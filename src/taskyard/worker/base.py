@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 _MOST_RESULT = 1024 * 1024  # bytes of JSON; files belong into a store
 
 
-class TaskyardTask(celery.Task):  # type: ignore[misc]
+class TaskyardTask(celery.Task):
     """A Celery task that takes its arguments from the row it claims, and stores its own outcome.
 
     Celery's tracer calls it; `ignore_result` keeps Celery from storing anything a second time.
@@ -45,6 +45,7 @@ class TaskyardTask(celery.Task):  # type: ignore[misc]
     Request = "taskyard.worker.request:AttemptRequest"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the function: just so when called directly, as a claimed attempt from a message."""
         if self.request.called_directly:
             return self.run(*args, **kwargs)
         runtime: Runtime = self.app.taskyard
@@ -108,7 +109,8 @@ class TaskyardTask(celery.Task):  # type: ignore[misc]
     @cached_property
     def parameters(self) -> type[msgspec.Struct]:
         """The struct that the arguments must fit."""
-        return signature.parameters(self.name, getattr(self, "_orig_run", self.run))
+        function: Any = getattr(self, "_orig_run", self.run)  # autoretry_for wraps the function
+        return signature.parameters(self.name, function)
 
     def _bound(self, args: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -159,5 +161,7 @@ def _discard(lease: Lease) -> None:
 
     The wake-up goes back once: if the task is due again somebody claims it, else it is dropped.
     """
-    log.warning("attempt discarded, its lease is gone", task_id=str(lease.id), attempt=lease.attempt)
+    log.warning(
+        "attempt discarded, its lease is gone", task_id=str(lease.id), attempt=lease.attempt
+    )
     raise Reject("lease lost", requeue=True)

@@ -12,7 +12,7 @@ from taskyard.broker import wakeup
 log = structlog.get_logger(__name__)
 
 
-class PoolTasks(Tasks):  # type: ignore[misc]
+class PoolTasks(Tasks):
     """Celery's task consumer with a prefetch per consumer, which quorum queues insist on."""
 
     name = "Tasks"
@@ -22,7 +22,7 @@ class PoolTasks(Tasks):  # type: ignore[misc]
         return False
 
 
-class WakeUpConsumer(Consumer):  # type: ignore[misc]
+class WakeUpConsumer(Consumer):
     """Hands Celery nothing but canonical wake-ups.
 
     A message without an id, or with a body of another shape, would stop the whole worker and be
@@ -30,7 +30,7 @@ class WakeUpConsumer(Consumer):  # type: ignore[misc]
     is no wake-up is dead-lettered, and of the others only task and id are believed.
     """
 
-    class Blueprint(Consumer.Blueprint):  # type: ignore[misc]
+    class Blueprint(Consumer.Blueprint):
         """The steps without DelayedDelivery, which would declare 28 queues and exchanges."""
 
         default_steps: ClassVar[list[str]] = [

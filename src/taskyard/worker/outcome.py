@@ -13,13 +13,13 @@ _MOST_MESSAGE = 4_000
 _MOST_TRACEBACK = 20_000
 
 
-class Permanent(Exception):  # noqa: N818 - it reads as `raise Permanent("…")`
+class Permanent(Exception):
     """Raise this when no further attempt can help: the task fails at once."""
 
     permanent = True
 
 
-class Retry(Exception):  # noqa: N818 - it reads as `raise Retry(after=…)`
+class Retry(Exception):
     """Raise this to run again later. Attempts still count; `after` overrides the policy's wait."""
 
     def __init__(self, message: str = "", *, after: timedelta | float | None = None) -> None:

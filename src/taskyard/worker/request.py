@@ -17,7 +17,7 @@ from taskyard.worker.runtime import Runtime
 log = structlog.get_logger(__name__)
 
 
-class AttemptRequest(Request):  # type: ignore[misc]
+class AttemptRequest(Request):
     """Celery's Request, which also ends in Postgres what a killed child could not end itself."""
 
     def on_timeout(self, soft: bool, timeout: float) -> None:

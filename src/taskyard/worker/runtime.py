@@ -27,9 +27,11 @@ class Runtime:
     the attempts of its predecessor or successor.
     """
 
-    def __init__(self, *, database_url: str, worker: str, table: RoutingTable) -> None:
+    def __init__(
+        self, *, database_url: str, worker: str, table: RoutingTable | None = None
+    ) -> None:
         self.worker = worker
-        self.table = table
+        self.table = table or RoutingTable(pools={}, defaults={})
         self._database_url = database_url
         self._local = threading.local()
         # A connection inherited over a fork is kept, not closed: closing it would say goodbye to

@@ -57,9 +57,7 @@ def _unusable(task_type: str, problem: str) -> Misconfigured:
 
 def schema(struct: type[msgspec.Struct]) -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a parameter struct, whole in itself."""
-    (root,), components = msgspec.json.schema_components(
-        [struct], ref_template="#/$defs/{name}"
-    )
+    (root,), components = msgspec.json.schema_components([struct], ref_template="#/$defs/{name}")
     # The struct stands for the arguments themselves, so its definition is lifted to the top.
     name = str(root["$ref"]).rsplit("/", 1)[-1]
     top = dict(components.pop(name))

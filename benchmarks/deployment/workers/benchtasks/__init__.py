@@ -1,0 +1,1 @@
+"""The task code of the benchmark's deployment."""

@@ -1,0 +1,15 @@
+"""Celery on Redis, for messages and for results, with Celery's defaults."""
+
+import os
+
+from celery import Celery
+
+REDIS_URL = os.environ["PEER_REDIS_URL"]
+
+app = Celery("flask_celery_redis", broker=REDIS_URL, backend=REDIS_URL)
+
+
+@app.task(name="bench.noop")
+def noop(n: int) -> dict[str, int]:
+    """Do nothing."""
+    return {"n": n}

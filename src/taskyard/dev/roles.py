@@ -1,0 +1,163 @@
+"""One role under supervision: started, watched, restarted, stopped."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+import tempfile
+import time
+from asyncio.subprocess import Process
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from taskyard.dev import processes
+
+_READY_WITHIN = 60.0
+_STOP_WITHIN = 5.0  # twice, for what stops first and the rest, and the servers: below 15 s
+_FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 30.0
+_STEADY_AFTER = 60.0
+_LONGEST_LINE = 2**20
+
+
+class RoleFailed(Exception):
+    """A role did not become ready; the message ends with what it printed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """A process of the stack."""
+
+    name: str
+    argv: Sequence[str]
+    first_to_stop: bool = False
+
+
+class Supervised:
+    """A role and the process that plays it at the moment."""
+
+    def __init__(
+        self, role: Role, environment: Mapping[str, str], *, say: Callable[[str], None]
+    ) -> None:
+        self.role = role
+        self._environment = environment
+        self._say = say
+        self._process: Process | None = None
+        self._ready = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._last: deque[str] = deque(maxlen=30)
+
+    async def ready(self) -> None:
+        """Return once the role has said that it is ready. Raises RoleFailed."""
+        ready = asyncio.create_task(self._ready.wait())
+        either: list[asyncio.Future[Any]] = [ready, self._failed]
+        done, _ = await asyncio.wait(
+            either, timeout=_READY_WITHIN, return_when=asyncio.FIRST_COMPLETED
+        )
+        ready.cancel()
+        if self._failed in done:
+            self._failed.result()
+        if not done:
+            raise RoleFailed(self._obituary(f"was not ready within {_READY_WITHIN:g} s"))
+
+    async def keep(self) -> None:
+        """Play the role until stopped; start it again when it dies, later each time."""
+        backoff = _FIRST_BACKOFF
+        while not self._stopping.is_set():
+            started = time.monotonic()
+            code = await self._play()
+            if self._stopping.is_set():
+                return
+            if not self._ready.is_set():
+                self._failed.set_exception(RoleFailed(self._obituary(f"ended with {code}")))
+                return
+            if time.monotonic() - started > _STEADY_AFTER:
+                backoff = _FIRST_BACKOFF
+            self._say(f"{self.role.name} died ({_shown(code)}); starting it again in {backoff:g} s")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), backoff)
+            backoff = min(backoff * 2, _LONGEST_BACKOFF)
+
+    async def stop(self) -> None:
+        """Ask the role to end, and kill it with all its children when it does not in time."""
+        self._stopping.set()
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), _STOP_WITHIN)
+        except TimeoutError:
+            self._say(f"{self.role.name} did not stop within {_STOP_WITHIN:g} s; killing it")
+            processes.kill_group(process.pid)
+            await process.wait()
+
+    async def _play(self) -> int:
+        """Start the process, pass on what it prints, return its exit code."""
+        loop = asyncio.get_running_loop()
+        with _readiness_socket() as (listener, address):
+            loop.add_reader(listener, self._on_notify, listener)
+            self._process = process = await asyncio.create_subprocess_exec(
+                *self.role.argv,
+                env={**self._environment, "NOTIFY_SOCKET": address},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                limit=_LONGEST_LINE,
+                start_new_session=True,
+                preexec_fn=processes.dies_with_us(signal.SIGTERM),
+            )
+            printing = asyncio.create_task(self._pass_on(process))
+            code = await process.wait()
+            loop.remove_reader(listener)
+        processes.kill_group(process.pid)
+        await printing
+        return code
+
+    def _on_notify(self, listener: socket.socket) -> None:
+        if b"READY=1" in listener.recv(4096):
+            self._ready.set()
+
+    async def _pass_on(self, process: Process) -> None:
+        assert process.stdout is not None
+        while (line := await _line(process.stdout)) is not None:
+            self._last.append(line)
+            print(f"{self.role.name} | {line}", file=sys.stderr, flush=True)
+
+    def _obituary(self, what: str) -> str:
+        return "\n".join([f"{self.role.name} {what}", *(f"    {line}" for line in self._last)])
+
+
+async def _line(reader: asyncio.StreamReader) -> str | None:
+    """Return the next line, cut when it is too long, or None at the end."""
+    try:
+        line = await reader.readuntil(b"\n")
+    except asyncio.LimitOverrunError as error:
+        line = await reader.readexactly(error.consumed)
+    except asyncio.IncompleteReadError as error:
+        line = error.partial
+        if not line:
+            return None
+    return line.decode("utf-8", "replace").rstrip("\n")
+
+
+def _shown(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+@contextlib.contextmanager
+def _readiness_socket() -> Iterator[tuple[socket.socket, str]]:
+    """A socket for sd_notify(3) in a folder of its own; paths are limited to 107 bytes."""
+    with (
+        tempfile.TemporaryDirectory(prefix="taskyard-") as folder,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener,
+    ):
+        path = str(Path(folder) / "notify")
+        listener.bind(path)
+        listener.setblocking(False)
+        yield listener, path

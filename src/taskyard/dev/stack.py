@@ -1,0 +1,152 @@
+"""The supervisor behind `taskyard up`: servers, then roles, then whatever happens to them."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from taskyard.dev import processes
+from taskyard.dev.roles import Role, RoleFailed, Supervised
+from taskyard.dev.servers import Servers, start_servers
+
+VHOST = "taskyard"
+PREFERRED_PORT = 8000
+_LOOK_EVERY = 0.5
+
+Prepare = Callable[[str, str], Coroutine[Any, Any, None]]
+
+
+class Stack:
+    """Everything on one machine, for as long as `run` runs."""
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        roles: Sequence[Role],
+        prepare: Prepare,
+        port: int | None,
+        as_json: bool,
+        command: Sequence[str],
+    ) -> None:
+        self._folder = folder
+        self._roles = roles
+        self._prepare = prepare
+        self._as_json = as_json
+        self._command = command
+        self._port = port or (
+            PREFERRED_PORT if processes.is_free(PREFERRED_PORT) else processes.free_port()
+        )
+        self._stop = asyncio.Event()
+
+    @property
+    def api_url(self) -> str:
+        """Where the API will listen."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def run(self, *, database_url: str | None, amqp_url: str | None) -> int:
+        """Start everything, stay until a signal or the end of the command, stop everything.
+
+        Returns the exit code: that of the command, 0 after a signal, 1 when something failed.
+        """
+        self._say("starting Postgres and RabbitMQ …")
+        with start_servers(
+            self._folder, vhosts=(VHOST,), database_url=database_url, amqp_url=amqp_url
+        ) as servers:
+            return asyncio.run(self._live(servers))
+
+    async def _live(self, servers: Servers) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._on_signal)
+        database_url, amqp_url = servers.database_url, servers.amqp_url(VHOST)
+        work = asyncio.create_task(self._prepare(database_url, amqp_url))
+        if not await self._unless_stopped(work):
+            return 0
+        environment = {
+            **os.environ,
+            "TASKYARD_DATABASE_URL": database_url,
+            "TASKYARD_AMQP_URL": amqp_url,
+            "TASKYARD_API_HOST": "127.0.0.1",
+            "TASKYARD_API_PORT": str(self._port),
+            "TASKYARD_API_URL": self.api_url,
+        }
+        self._say("starting " + ", ".join(role.name for role in self._roles) + " …")
+        supervised = [Supervised(role, environment, say=self._say) for role in self._roles]
+        keepers = [asyncio.create_task(each.keep()) for each in supervised]
+        try:
+            return await self._serve(servers, supervised, environment)
+        except RoleFailed as error:
+            self._say(str(error))
+            return 1
+        finally:
+            # What brings work in stops first, what does it last.
+            await asyncio.gather(*(each.stop() for each in supervised if each.role.first_to_stop))
+            await asyncio.gather(*(each.stop() for each in supervised))
+            await asyncio.gather(*keepers, return_exceptions=True)
+
+    async def _serve(
+        self, servers: Servers, supervised: Sequence[Supervised], environment: Mapping[str, str]
+    ) -> int:
+        ready = asyncio.gather(*(each.ready() for each in supervised))
+        if not await self._unless_stopped(asyncio.ensure_future(ready)):
+            return 0
+        self._announce(servers)
+        if self._command:
+            return await self._run_command(environment)
+        while not self._stop.is_set():
+            if (dead := await asyncio.to_thread(servers.dead)) is not None:
+                self._say(f"{dead} has died; see its log in {self._folder}")
+                return 1
+            await asyncio.wait([asyncio.ensure_future(self._stop.wait())], timeout=_LOOK_EVERY)
+        return 0
+
+    async def _run_command(self, environment: Mapping[str, str]) -> int:
+        command = await asyncio.create_subprocess_exec(*self._command, env=dict(environment))
+        ended = asyncio.create_task(command.wait())
+        if await self._unless_stopped(ended):
+            return ended.result()
+        command.terminate()
+        await command.wait()
+        return 130
+
+    async def _unless_stopped(self, work: "asyncio.Future[Any]") -> bool:
+        """Wait for some work; return False when a signal came first."""
+        stop = asyncio.create_task(self._stop.wait())
+        either: list[asyncio.Future[Any]] = [work, stop]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not work.done():
+            return False
+        work.result()
+        return True
+
+    def _on_signal(self) -> None:
+        if self._stop.is_set():
+            self._say("stopping at once")
+            os._exit(1)  # the children get their signal from the kernel
+        self._say("stopping …")
+        self._stop.set()
+
+    def _announce(self, servers: Servers) -> None:
+        if self._as_json:
+            ready = {
+                "event": "ready",
+                "api_url": self.api_url,
+                "amqp_url": servers.amqp_url(VHOST),
+                "database_url": servers.database_url,
+            }
+            print(json.dumps(ready), flush=True)
+            return
+        self._say(f"ready: the API is at {self.api_url}, its documentation at {self.api_url}/docs")
+        if not self._command:
+            self._say(f"RabbitMQ {servers.amqp_url(VHOST)}")
+            self._say(f"Postgres {servers.database_url}")
+            self._say("Ctrl-C stops everything")
+
+    def _say(self, text: str) -> None:
+        print(f"taskyard: {text}", file=sys.stderr, flush=True)

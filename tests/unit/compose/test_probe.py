@@ -1,0 +1,62 @@
+"""compose/probe.py: the health checks of the containers."""
+
+import importlib.util
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+PROBE = Path(__file__).parents[3] / "compose" / "probe.py"
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="containers run Linux")
+
+
+@pytest.fixture(scope="module")
+def probe() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("probe", PROBE)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def server() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening
+
+
+@linux_only
+def test_a_standing_connection_is_well(
+    probe: ModuleType, server: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A role that holds a connection to the broker's port is well."""
+    host, port = server.getsockname()
+    monkeypatch.setenv("TASKYARD_AMQP_URL", f"amqp://guest@{host}:{port}/")
+
+    with socket.create_connection((host, port)):
+        assert probe.broker_connected()
+
+
+@linux_only
+def test_a_port_that_only_listens_is_not_a_connection(
+    probe: ModuleType, server: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker nobody is connected to does not make the role well."""
+    host, port = server.getsockname()
+    monkeypatch.setenv("TASKYARD_AMQP_URL", f"amqp://guest@{host}:{port}/")
+
+    assert not probe.broker_connected()
+
+
+def test_a_closing_connection_is_not_standing(probe: ModuleType) -> None:
+    """Only the state ESTABLISHED counts: 08 is CLOSE_WAIT, the broker has hung up."""
+    heading = "  sl  local_address rem_address   st tx_queue rx_queue"
+    row = "   0: 0100007F:C350 0100007F:1628 {} 00000000:00000000"
+
+    assert probe.connects_to(5672, "\n".join([heading, row.format("01")]))
+    assert not probe.connects_to(5672, "\n".join([heading, row.format("08")]))

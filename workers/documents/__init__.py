@@ -1,0 +1,1 @@
+"""Pool documents: reports."""
