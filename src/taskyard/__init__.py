@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from taskyard import files  # noqa: F401
+    from taskyard import files
     from taskyard.worker.current import current as current
     from taskyard.worker.outcome import Permanent as Permanent
     from taskyard.worker.outcome import Retry as Retry

@@ -269,10 +269,14 @@ def run_stack(*, folder: Path, as_json: bool, port: int | None, command: Sequenc
         await migrate_database(real)
         await apply_topology(real)
 
+    # Beside a command its output is what matters; at a terminal people read along.
+    quiet = {"TASKYARD_LOG_LEVEL": "warning"} if command else {}
+    human = {"TASKYARD_LOG_FORMAT": "human"} if sys.stderr.isatty() and not as_json else {}
     stack = Stack(
         folder=folder,
+        environment={**quiet, **human, **os.environ},
         roles=[
-            Role(name="api", argv=[*me, "api"], first_to_stop=True),
+            Role(name="api", argv=[*me, "api"], first_to_stop=True, stop_within=4.0),
             Role(name="dispatcher", argv=[*me, "dispatcher"]),
             *(Role(name=f"worker {pool}", argv=[*me, "worker", pool]) for pool in table.pools),
         ],

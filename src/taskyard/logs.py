@@ -31,6 +31,7 @@ def configure(*, log_format: str, level: str, role: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    logging.captureWarnings(True)
     for chatty in ("aio_pika", "aiormq", "httpx", "psycopg.pool", "amqp"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
     structlog.configure(

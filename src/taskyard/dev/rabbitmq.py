@@ -18,7 +18,7 @@ from taskyard.dev.install import ensure
 
 _USER = "taskyard"
 _READY_WITHIN = 60.0
-_STOP_WITHIN = 4.0
+_STOP_WITHIN = 3.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ class Stack:
         folder: Path,
         roles: Sequence[Role],
         prepare: Prepare,
+        environment: Mapping[str, str],
         port: int | None,
         as_json: bool,
         command: Sequence[str],
@@ -36,6 +37,7 @@ class Stack:
         self._folder = folder
         self._roles = roles
         self._prepare = prepare
+        self._environment = environment
         self._as_json = as_json
         self._command = command
         self._port = port or (
@@ -68,7 +70,7 @@ class Stack:
         if not await self._unless_stopped(work):
             return 0
         environment = {
-            **os.environ,
+            **self._environment,
             "TASKYARD_DATABASE_URL": database_url,
             "TASKYARD_AMQP_URL": amqp_url,
             "TASKYARD_API_HOST": "127.0.0.1",

@@ -1,0 +1,51 @@
+"""`python -m benchmarks`: measure Taskyard and its peers, print the ratios."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from benchmarks import report
+from benchmarks.run import Plan, bench
+
+_CASES = sorted([*Plan.full().of_gateways(), *Plan.full().of_workers()])
+_app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+_stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@_app.command()
+def main(
+    only: Annotated[
+        list[str] | None, typer.Option(help=f"A case, repeatable: {', '.join(_CASES)}.")
+    ] = None,
+    quick: Annotated[bool, typer.Option(help="A short look; not numbers to quote.")] = False,
+    api_workers: Annotated[
+        int, typer.Option(min=1, help="Processes of our API; gunicorn has 2.")
+    ] = 2,
+    markdown: Annotated[bool, typer.Option(help="Print the table as Markdown.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where the run keeps its files.")] = Path(
+        ".taskyard"
+    ),
+) -> None:
+    """Measure Taskyard and its peers on the same work, in alternating rounds of one run."""
+    if unknown := set(only or ()) - set(_CASES):
+        raise typer.BadParameter(f"no such case: {', '.join(sorted(unknown))}")
+    plan = Plan.short() if quick else Plan.full()
+    found = bench(
+        plan,
+        folder=folder,
+        wanted=only or (),
+        api_workers=api_workers,
+        say=lambda text: _stderr.print(text, markup=False),
+    )
+    report.write_json(folder / "bench.json", found, quick=quick)
+    console = Console()
+    if markdown:
+        console.print(report.markdown(found), markup=False, soft_wrap=True)
+    else:
+        console.print(report.table(found))
+
+
+if __name__ == "__main__":
+    _app()

@@ -1,0 +1,1 @@
+"""The systems, started and reached for the measurements."""

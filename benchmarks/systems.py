@@ -1,0 +1,113 @@
+"""What a system must offer to be measured."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import SplitResult, urlsplit
+
+import psutil
+
+from taskyard.dev.processes import wait_until
+
+IDLE_WITHIN = 120.0
+
+
+class System(Protocol):
+    """Something that keeps tasks and runs them."""
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        ...
+
+    def workers_paused(self) -> AbstractContextManager[None]:
+        """Stop the worker processes where they are, and let them go on at the end."""
+        ...
+
+    def clear(self) -> None:
+        """Forget every task, waiting or ended. Call it while nothing is submitted."""
+        ...
+
+    def unfinished(self) -> int:
+        """Return how many accepted tasks have not ended."""
+        ...
+
+
+class Gateway(System, Protocol):
+    """A system that takes tasks over HTTP, by the part of Taskyard's interface measured here."""
+
+    @property
+    def url(self) -> SplitResult:
+        """Where it listens."""
+        ...
+
+    def has_ended(self, shown: dict[str, Any]) -> bool:
+        """Return whether the answer to GET /v1/tasks/{id} shows an ended task."""
+        ...
+
+
+class Drained(System, Protocol):
+    """A system whose workers are measured without its front."""
+
+    def fill(self, count: int) -> None:
+        """Queue so many tasks; return when all of them are in the broker."""
+        ...
+
+    def succeeded(self) -> int:
+        """Return how many tasks have their result stored since the last `clear`."""
+        ...
+
+    def last_result_at(self) -> datetime:
+        """Return when the last result was stored, with its time zone."""
+        ...
+
+
+def loopback(port: int) -> SplitResult:
+    """Return the URL of a port on this machine."""
+    return urlsplit(f"http://127.0.0.1:{port}")
+
+
+def wait_idle(system: System) -> None:
+    """Return when everything that was accepted has ended."""
+    wait_until(
+        lambda: system.unfinished() == 0, within=IDLE_WITHIN, what=f"{system.name} to be idle"
+    )
+
+
+def descendants(pid: int, *, marked: str, and_itself: bool = False) -> list[psutil.Process]:
+    """Return the processes below one whose command line has a certain word."""
+    root = psutil.Process(pid)
+    found = [root, *root.children(recursive=True)] if and_itself else root.children(recursive=True)
+    return [each for each in found if marked in each.cmdline()]
+
+
+@contextmanager
+def paused(processes: list[psutil.Process]) -> Iterator[None]:
+    """Stop processes where they are, as the kernel does it for a debugger, and let them go on."""
+    try:
+        for each in processes:
+            each.send_signal(signal.SIGSTOP)
+        yield
+    finally:
+        for each in processes:
+            each.send_signal(signal.SIGCONT)
+
+
+def clean_environment(**extra: str) -> dict[str, str]:
+    """Return an environment without settings of a Taskyard or Celery that is in use here."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("TASKYARD_", "CELERY_", "PEER_"))
+    }
+    return {**kept, **extra}
+
+
+def log_file(folder: Path, name: str) -> Path:
+    """Return where a process of the run writes what it prints."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}.log"
