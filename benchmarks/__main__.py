@@ -1,5 +1,6 @@
 """`python -m benchmarks`: measure Taskyard and its peers, print the ratios."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -40,7 +41,8 @@ def main(
         say=lambda text: _stderr.print(text, markup=False),
     )
     report.write_json(folder / "bench.json", found, quick=quick)
-    console = Console()
+    # Not a terminal: no reason to fold the table into 80 columns.
+    console = Console(width=None if sys.stdout.isatty() else 160)
     if markdown:
         console.print(report.markdown(found), markup=False, soft_wrap=True)
     else:

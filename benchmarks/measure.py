@@ -11,11 +11,15 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One number of a case. `target` is what our median must reach, `ratio_target` the ratio."""
+    """One number of a case. `target` is what our median must reach, `ratio_target` the ratio.
+
+    One that is not compared says under which conditions the others were measured.
+    """
 
     name: str
     unit: str
     higher_is_better: bool = True
+    compared: bool = True
     target: float | None = None
     ratio_target: float | None = None
 

@@ -67,7 +67,7 @@ def _cells(each: Comparison) -> list[str]:
         metric.name,
         _value(each.ours, metric),
         _value(each.theirs, metric),
-        f"{each.ratio:.2f} ×",
+        f"{each.ratio:.2f} ×" if metric.compared else "",
         each.peer,
         _target(metric) + {True: " ✓", False: " ✗", None: ""}[each.met],
     ]

@@ -35,7 +35,7 @@ class Plan:
     @classmethod
     def full(cls) -> "Plan":
         """Return the plan whose numbers may be quoted."""
-        return cls(rounds=5, seconds=5, round_trips=300, drained=10_000, quick=False)
+        return cls(rounds=5, seconds=5, round_trips=300, drained=5_000, quick=False)
 
     @classmethod
     def short(cls) -> "Plan":
@@ -48,8 +48,8 @@ class Plan:
             "latency": RoundTrip(count=self.round_trips),
             "submit": SubmitOnly(seconds=self.seconds),
             "working": SubmitWhileWorking(seconds=self.seconds),
-            "batch-1000": SubmitBatches(size=1_000, batches=10),
-            "batch-10000": SubmitBatches(size=10_000, batches=2),
+            "batch-1000": SubmitBatches(size=1_000, batches=5),
+            "batch-10000": SubmitBatches(size=10_000, batches=1),
         }
 
     def of_workers(self) -> dict[str, Case[Drained]]:

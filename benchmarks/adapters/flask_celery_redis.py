@@ -1,5 +1,6 @@
 """The first peer: Flask on gunicorn with 2 workers, Celery with 2 processes, Redis for both."""
 
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -68,7 +69,8 @@ def start(*, folder: Path, environment: Path) -> Iterator[FlaskCeleryRedis]:
     with ExitStack() as stack:
         redis_port, http_port = free_port(), free_port()
         data = folder / "redis"
-        data.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(data, ignore_errors=True)  # the tasks of an earlier run are not this one's
+        data.mkdir(parents=True)
 
         def run(name: str, *argv: str | Path) -> subprocess.Popen[bytes]:
             log = log_file(folder, f"peer-{name}")
@@ -87,7 +89,7 @@ def start(*, folder: Path, environment: Path) -> Iterator[FlaskCeleryRedis]:
             "--dir", data.resolve())  # fmt: skip
         worker = run("celery", environment / "bin" / "celery", "--app", "tasks", "worker",
                      "--concurrency", "2", "--loglevel", "warning")  # fmt: skip
-        run("gunicorn", environment / "bin" / "gunicorn", "--workers", "2",
+        run("gunicorn", environment / "bin" / "gunicorn", "--no-control-socket", "--workers", "2",
             "--bind", f"127.0.0.1:{http_port}", "service:app")  # fmt: skip
         url = loopback(http_port)
         try:

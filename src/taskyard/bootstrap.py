@@ -6,15 +6,12 @@ Celery.
 
 import asyncio
 import contextlib
-import dataclasses
 import os
 import platform
 import signal
-import sys
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -248,41 +245,20 @@ def run_until_signal(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(supervised())
 
 
-def run_stack(*, folder: Path, as_json: bool, port: int | None, command: Sequence[str]) -> int:
-    """Run everything on private servers, or on those that the environment names."""
-    from taskyard.dev.roles import Role
-    from taskyard.dev.stack import Stack
+def stack_settings() -> tuple[Settings, dict[str, str]]:
+    """Return the settings for a stack on private servers, and which URLs were given after all.
 
-    given_database = os.environ.get("TASKYARD_DATABASE_URL")
-    given_broker = os.environ.get("TASKYARD_AMQP_URL")
-    # What is not given will be ours; everything else is checked before anything starts.
-    placeholders = {
+    Raises InvalidSettings: everything is checked before anything starts.
+    """
+    urls = ("TASKYARD_DATABASE_URL", "TASKYARD_AMQP_URL")
+    given = {name: os.environ[name] for name in urls if name in os.environ}
+    private = {
         "TASKYARD_DATABASE_URL": "postgresql://private@127.0.0.1/private",
         "TASKYARD_AMQP_URL": "amqp://private@127.0.0.1/private",
     }
-    settings_now = load({**placeholders, **os.environ})
-    table = routing(settings_now)
-    me = [sys.executable, "-m", "taskyard"]
+    return load({**private, **os.environ}), given
 
-    async def prepare(database_url: str, amqp_url: str) -> None:
-        real = dataclasses.replace(settings_now, database_url=database_url, amqp_url=amqp_url)
-        await migrate_database(real)
-        await apply_topology(real)
 
-    # Beside a command its output is what matters; at a terminal people read along.
-    quiet = {"TASKYARD_LOG_LEVEL": "warning"} if command else {}
-    human = {"TASKYARD_LOG_FORMAT": "human"} if sys.stderr.isatty() and not as_json else {}
-    stack = Stack(
-        folder=folder,
-        environment={**quiet, **human, **os.environ},
-        roles=[
-            Role(name="api", argv=[*me, "api"], first_to_stop=True, stop_within=4.0),
-            Role(name="dispatcher", argv=[*me, "dispatcher"]),
-            *(Role(name=f"worker {pool}", argv=[*me, "worker", pool]) for pool in table.pools),
-        ],
-        prepare=prepare,
-        port=port,
-        as_json=as_json,
-        command=command,
-    )
-    return stack.run(database_url=given_database, amqp_url=given_broker)
+def child_environment(defaults: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for the roles of a stack: ours, over some defaults."""
+    return {**defaults, **os.environ}

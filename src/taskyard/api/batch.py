@@ -9,9 +9,9 @@ from quart import Blueprint, Response, request
 from taskyard.api import strict_json
 from taskyard.api.errors import describe
 from taskyard.api.parts import Parts
-from taskyard.api.render import respond
 from taskyard.api.request import convert, json_body, raw_body
 from taskyard.api.tasks import forward
+from taskyard.api.views import BatchItem, BatchView, respond
 from taskyard.core.errors import Fault, InvalidRequest, PayloadTooLarge, TaskyardError
 from taskyard.core.task import Accepted, NewTask
 from taskyard.services.dispatch import HOLD
@@ -40,19 +40,14 @@ def batch_blueprint(parts: Parts) -> Blueprint:
         ]
         await forward(parts, accepted)
         final = [outcomes[each.id] if isinstance(each, NewTask) else each for each in prepared]
-        return respond(
-            {
-                "accepted": len(accepted),
-                "rejected": len(final) - len(accepted),
-                "items": [
-                    {"id": str(each.id)}
-                    if isinstance(each, Accepted)
-                    else {"error": describe(each)}
-                    for each in final
-                ],
-            },
-            202,
-        )
+        items = [
+            BatchItem(id=str(each.id))
+            if isinstance(each, Accepted)
+            else BatchItem(error=describe(each))
+            for each in final
+        ]
+        rejected = len(final) - len(accepted)
+        return respond(BatchView(accepted=len(accepted), rejected=rejected, items=items), 202)
 
     return blueprint
 

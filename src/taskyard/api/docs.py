@@ -1,7 +1,32 @@
-"""/openapi.json."""
+"""/openapi.json, /docs and /problems: documentation that needs no other server."""
 
-from quart import Blueprint
+from quart import Blueprint, Response, abort, render_template
+
+from taskyard.api.errors import explanations
+from taskyard.api.openapi import OPERATIONS, document
+from taskyard.api.views import respond
 
 
 def docs_blueprint() -> Blueprint:
-    return Blueprint("docs", __name__)
+    """Serve the documentation, made once."""
+    blueprint = Blueprint("docs", __name__)
+    whole = document()
+
+    @blueprint.get("/openapi.json")
+    async def openapi() -> Response:
+        return respond(whole)
+
+    @blueprint.get("/docs")
+    async def docs() -> str:
+        return await render_template(
+            "docs.html", document=whole, operations=OPERATIONS, problems=list(explanations())
+        )
+
+    @blueprint.get("/problems/<code>")
+    async def problem(code: str) -> str:
+        found = next((entry for entry in explanations() if entry[0] == code), None)
+        if found is None:
+            abort(404)
+        return await render_template("problem.html", problem=found)
+
+    return blueprint

@@ -7,9 +7,9 @@ import structlog
 from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
 
-from taskyard.api.render import respond
+from taskyard.api.views import Fault, Problem, respond
 from taskyard.core import errors
-from taskyard.core.errors import Fault, TaskyardError
+from taskyard.core.errors import TaskyardError
 
 log = structlog.get_logger(__name__)
 
@@ -42,25 +42,16 @@ _HTTP_CODES = {
 }
 
 
-def problem(
-    status: int, code: str, title: str, detail: str, faults: tuple[Fault, ...] = ()
-) -> dict[str, object]:
-    """Return the members of one problem; `errors` lists the faulty fields by JSON Pointer."""
-    members: dict[str, object] = {
-        "type": f"/problems/{code}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "code": code,
-    }
-    if faults:
-        members["errors"] = [{"pointer": f.where, "detail": f.problem} for f in faults]
-    return members
+def problem(status: int, code: str, title: str, detail: str) -> Problem:
+    """Return a problem without faulty fields."""
+    return Problem(type=f"/problems/{code}", title=title, status=status, detail=detail, code=code)
 
 
-def describe(error: TaskyardError) -> dict[str, object]:
-    """Return the problem that an error of ours is."""
-    return problem(STATUS[type(error)], error.code, error.title, error.detail, error.faults)
+def describe(error: TaskyardError) -> Problem:
+    """Return the problem that an error of ours is; its faults become `errors`."""
+    described = problem(STATUS[type(error)], error.code, error.title, error.detail)
+    described.errors = [Fault(pointer=f.where, detail=f.problem) for f in error.faults]
+    return described
 
 
 def explanations() -> Iterator[tuple[str, str, str]]:

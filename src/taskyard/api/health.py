@@ -3,7 +3,7 @@
 from quart import Blueprint, Response
 
 from taskyard.api.parts import Parts
-from taskyard.api.render import respond
+from taskyard.api.views import Live, Ready, respond
 from taskyard.core.errors import SchemaOutdated, StorageUnavailable
 from taskyard.storage.migrate import require_current
 from taskyard.storage.pool import borrowed
@@ -15,7 +15,7 @@ def health_blueprint(parts: Parts) -> Blueprint:
 
     @blueprint.get("/livez")
     async def livez() -> Response:
-        return respond({"status": "ok"})
+        return respond(Live(status="ok"))
 
     @blueprint.get("/readyz")
     async def readyz() -> Response:
@@ -23,11 +23,11 @@ def health_blueprint(parts: Parts) -> Blueprint:
         database = await _database(parts)
         broker = "ok" if parts.publisher.connected.is_set() else "away: accepted tasks wait for it"
         ready = database == "ok"
-        body = {
-            "status": "ok" if ready else "unavailable",
-            "checks": {"database": database, "broker": broker},
-        }
-        return respond(body, 200 if ready else 503)
+        view = Ready(
+            status="ok" if ready else "unavailable",
+            checks={"database": database, "broker": broker},
+        )
+        return respond(view, 200 if ready else 503)
 
     return blueprint
 

@@ -8,8 +8,8 @@ import msgspec
 from quart import Blueprint, Response, request
 
 from taskyard.api.parts import Parts
-from taskyard.api.render import TaskView, accepted_view, respond, task_view
 from taskyard.api.request import convert, from_cursor, json_body, task_id, to_cursor
+from taskyard.api.views import TaskPage, accepted_view, respond, task_view
 from taskyard.core.errors import Fault, InvalidRequest, TaskNotFound
 from taskyard.core.states import State
 from taskyard.core.task import Accepted, NewTask, TaskId, WakeUp
@@ -86,8 +86,8 @@ def tasks_blueprint(parts: Parts) -> Blueprint:
                 limit=filters.limit,
             )
         more = len(found) == filters.limit
-        views: list[TaskView] = [task_view(task) for task in found]
-        return respond({"items": views, "next_cursor": to_cursor(found[-1].id) if more else None})
+        cursor = to_cursor(found[-1].id) if more else None
+        return respond(TaskPage(items=[task_view(task) for task in found], next_cursor=cursor))
 
     @blueprint.post("/v1/tasks/<task>/cancel")
     async def cancel_task(task: str) -> Response:

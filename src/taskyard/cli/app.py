@@ -10,6 +10,7 @@ from taskyard import bootstrap, logs
 from taskyard.cli import tasks
 from taskyard.cli.report import console, exits_cleanly
 from taskyard.cli.topology import topology
+from taskyard.dev.up import up as start
 from taskyard.settings import Settings
 
 app = typer.Typer(
@@ -85,9 +86,8 @@ def up(
     ),
 ) -> None:
     """Start everything on private servers, and stay up until Ctrl-C."""
-    raise typer.Exit(
-        bootstrap.run_stack(folder=folder, as_json=as_json, port=port, command=command or [])
-    )
+    code = start(folder=folder, as_json=as_json, port=port, command=command or [])
+    raise typer.Exit(code)
 
 
 def _settings(role: str) -> Settings:

@@ -95,17 +95,22 @@ def spawn(folder: Path, *, vhosts: Sequence[str]) -> RabbitServer:
 
 
 def _server_script() -> Path:
-    """Return the server's own script: Debian's wrapper in /usr/sbin would change the user."""
-    for path in (
-        Path("/usr/lib/rabbitmq/bin/rabbitmq-server"),
-        Path("/opt/homebrew/sbin/rabbitmq-server"),
-    ):
-        if path.exists():
-            return path
-    if found := shutil.which("rabbitmq-server"):
-        return Path(found)
-    ensure("rabbitmq-server")
-    return Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+    """Return the server's own script, installing the server if need be."""
+    if (script := _installed_script()) is None:
+        ensure("rabbitmq-server")
+        script = _installed_script()
+    if script is None:
+        raise FileNotFoundError("rabbitmq-server was installed, but its script was not found")
+    return script
+
+
+def _installed_script() -> Path | None:
+    # Before PATH: what Debian puts there is a wrapper that changes the user.
+    debian = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+    if debian.exists():
+        return debian
+    found = shutil.which("rabbitmq-server")
+    return Path(found) if found else None
 
 
 def _configure(folder: Path, *, port: int, password: str, vhosts: Sequence[str]) -> None:
@@ -166,3 +171,8 @@ def _environment(folder: Path, *, dist_port: int, epmd_port: int) -> dict[str, s
         "RABBITMQ_GENERATED_CONFIG_DIR": str(folder / "generated"),
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
     }
+
+
+def is_installed() -> bool:
+    """Return whether a node could be started without installing anything."""
+    return shutil.which("epmd") is not None and _installed_script() is not None

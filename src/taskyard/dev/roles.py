@@ -93,7 +93,9 @@ class Supervised:
         try:
             await asyncio.wait_for(process.wait(), self.role.stop_within)
         except TimeoutError:
-            self._say(f"{self.role.name} did not stop within {self.role.stop_within:g} s; killing it")
+            self._say(
+                f"{self.role.name} did not stop within {self.role.stop_within:g} s; killing it"
+            )
             processes.kill_group(process.pid)
             await process.wait()
 

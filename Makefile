@@ -1,0 +1,47 @@
+# Every target makes what it needs first. `make` alone lists them.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up check test bench lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+demo: $(INSTALLED) ## start everything, run real work through it, print the results, stop
+	@$(VENV)/bin/taskyard up -- $(PY) examples/demo.py
+
+up: $(INSTALLED) ## start everything and stay up; Ctrl-C stops it
+	@exec $(VENV)/bin/taskyard up
+
+check: $(INSTALLED) ## format, lint, types, layers, unit tests; under a minute
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(PY) -m pytest tests/unit -q -n 2
+
+test: $(INSTALLED) ## every test, on private servers that the tests start
+	$(PY) -m pytest -n 2
+
+bench: $(INSTALLED) ## measure us and our peers on the same work, print the ratios
+	$(PY) -m benchmarks
+
+lock: $(INSTALLED) ## resolve the dependencies anew into requirements.lock
+	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
+		--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+		--upgrade pyproject.toml --output-file requirements.lock
+
+clean: ## remove the environment and the private servers' data
+	rm -rf $(VENV) .taskyard
+
+# The stamp is older than the lock or pyproject.toml only when something is to be installed.
+$(INSTALLED): requirements.lock pyproject.toml
+	@echo "taskyard: installing into $(VENV) (a minute the first time) …"
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || .ci/install python3-venv
+	@python3 -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,276 @@
+"""The OpenAPI 3.1 document: every operation described once, beside its schemas.
+
+A test holds it against the application's own routes, both ways.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+
+from taskyard.api import views
+from taskyard.api.errors import explanations
+from taskyard.services.submit import Submission
+
+_REFERENCE = "#/components/schemas/{name}"
+_JSON = "application/json"
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One method of one path. `refusals` maps a status to the codes it may come with."""
+
+    method: str
+    path: str
+    tag: str
+    summary: str
+    description: str = ""
+    query: tuple[tuple[str, Json, str], ...] = ()
+    body: Mapping[str, Any] | None = None
+    example: Any = None
+    status: int = 200
+    answer: Any = None
+    refusals: Mapping[int, tuple[str, ...]] | None = None
+
+
+_TEXT: Json = {"type": "string"}
+_TIME: Json = {"type": "string", "format": "date-time"}
+_UNREADABLE = {400: ("malformed-body",), 415: ("unsupported-media-type",)}
+_AWAY = {503: ("storage-unavailable",)}
+_NO_TASK = {404: ("task-not-found",)}
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        method="post",
+        path="/v1/tasks",
+        tag="Tasks",
+        summary="Submit a task",
+        description="The reply is sent after the task is committed: 202 means durable.",
+        body={_JSON: Submission},
+        example={
+            "type": "image.thumbnail",
+            "args": {"source": "inputs/coffee.png", "width": 128},
+            "priority": 7,
+            "labels": {"team": "web"},
+        },
+        status=202,
+        answer=views.AcceptedView,
+        refusals={
+            **_UNREADABLE,
+            404: ("unknown-task-type",),
+            413: ("payload-too-large",),
+            422: ("invalid-request", "invalid-arguments"),
+            503: ("storage-unavailable", "overloaded", "outcome-unknown"),
+        },
+    ),
+    Operation(
+        method="get",
+        path="/v1/tasks",
+        tag="Tasks",
+        summary="List tasks, newest first",
+        query=(
+            ("type", _TEXT, "Only this task type."),
+            ("state", {"$ref": _REFERENCE.format(name="State")}, "Only this state."),
+            ("pool", _TEXT, "Only this pool."),
+            ("label", _TEXT, "Only with this label, written key:value; may be repeated."),
+            ("created_after", _TIME, "Only tasks created at or after this time."),
+            ("created_before", _TIME, "Only tasks created before this time."),
+            (
+                "limit",
+                {"type": "integer", "minimum": 1, "maximum": 500},
+                "Page size; else 50.",
+            ),
+            ("cursor", _TEXT, "`next_cursor` of the page before."),
+        ),
+        answer=views.TaskPage,
+        refusals={422: ("invalid-request",), **_AWAY},
+    ),
+    Operation(
+        method="post",
+        path="/v1/tasks/batch",
+        tag="Tasks",
+        summary="Submit up to 10,000 tasks",
+        description="Each item has an outcome of its own, in order; a bad one spoils no other. "
+        "NDJSON has one task on a line.",
+        body={_JSON: views.Batch, "application/x-ndjson": _TEXT},
+        example={"tasks": [{"type": "table.summarize", "args": {"source": "inputs/airports.csv"}}]},
+        status=202,
+        answer=views.BatchView,
+        refusals={
+            **_UNREADABLE,
+            413: ("payload-too-large",),
+            422: ("invalid-request",),
+            **_AWAY,
+        },
+    ),
+    Operation(
+        method="get",
+        path="/v1/tasks/{task}",
+        tag="Tasks",
+        summary="Read a task",
+        answer=views.TaskView,
+        refusals={**_NO_TASK, **_AWAY},
+    ),
+    Operation(
+        method="get",
+        path="/v1/tasks/{task}/events",
+        tag="Tasks",
+        summary="Read the history of a task",
+        description="Its events, numbered without a gap.",
+        answer=views.EventList,
+        refusals={**_NO_TASK, **_AWAY},
+    ),
+    Operation(
+        method="post",
+        path="/v1/tasks/{task}/cancel",
+        tag="Tasks",
+        summary="Cancel a task that has not started",
+        answer=views.TaskView,
+        refusals={**_NO_TASK, 409: ("already-running", "already-ended"), **_AWAY},
+    ),
+    Operation(
+        method="get",
+        path="/v1/task-types",
+        tag="Yard",
+        summary="List the task types",
+        description="Those that workers have announced, with the JSON Schema of their arguments.",
+        answer=views.TaskTypeList,
+    ),
+    Operation(
+        method="get",
+        path="/v1/task-types/{task_type}",
+        tag="Yard",
+        summary="Read a task type",
+        answer=views.TaskTypeView,
+        refusals={404: ("unknown-task-type",)},
+    ),
+    Operation(
+        method="post",
+        path="/v1/routes/explain",
+        tag="Yard",
+        summary="Explain where a task type goes",
+        body={_JSON: views.ExplainRequest},
+        example={"type": "image.thumbnail"},
+        answer=views.ExplanationView,
+        refusals={**_UNREADABLE, 404: ("unknown-task-type",), 422: ("invalid-request",)},
+    ),
+    Operation(
+        method="get",
+        path="/v1/pools",
+        tag="Yard",
+        summary="List the pools",
+        description="What waits in each queue, who consumes it and what runs.",
+        answer=views.PoolList,
+        refusals=_AWAY,
+    ),
+    Operation(
+        method="get",
+        path="/v1/pools/{pool}",
+        tag="Yard",
+        summary="Read a pool",
+        answer=views.PoolView,
+        refusals={404: ("pool-not-found",), **_AWAY},
+    ),
+    Operation(
+        method="get",
+        path="/livez",
+        tag="Health",
+        summary="Whether this process serves",
+        answer=views.Live,
+    ),
+    Operation(
+        method="get",
+        path="/readyz",
+        tag="Health",
+        summary="Whether it can accept tasks",
+        description="503 when the database is away or its schema is outdated. A broker that is "
+        "away does not matter here: tasks are accepted and wait.",
+        answer=views.Ready,
+    ),
+)
+
+
+def document() -> Json:
+    """Return the whole document."""
+    kinds = [Submission, *views.SCHEMAS]
+    _, components = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
+    paths: dict[str, Json] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Taskyard",
+            "version": version("taskyard"),
+            "summary": "A task gateway in front of RabbitMQ and Celery.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+
+
+def _operation(operation: Operation) -> Json:
+    described: Json = {
+        "operationId": _identifier(operation),
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "responses": {
+            str(operation.status): {
+                "description": "Accepted." if operation.status == 202 else "As asked.",
+                "content": {_JSON: {"schema": _schema(operation.answer)}},
+            },
+            **_refusals(operation),
+        },
+    }
+    if operation.description:
+        described["description"] = operation.description
+    if parameters := [*_path_parameters(operation.path), *_query_parameters(operation)]:
+        described["parameters"] = parameters
+    if operation.body:
+        content = {media: {"schema": _schema(kind)} for media, kind in operation.body.items()}
+        content[_JSON]["example"] = operation.example
+        described["requestBody"] = {"required": True, "content": content}
+    if operation.path == "/readyz":
+        described["responses"]["503"] = described["responses"]["200"] | {
+            "description": "Not ready."
+        }
+    return described
+
+
+def _refusals(operation: Operation) -> Json:
+    titles = {code: title for code, title, _ in explanations()}
+    return {
+        str(status): {
+            "description": "; ".join(f"`{code}`: {titles[code]}" for code in codes),
+            "content": {
+                "application/problem+json": {"schema": {"$ref": _REFERENCE.format(name="Problem")}}
+            },
+        }
+        for status, codes in sorted((operation.refusals or {}).items())
+    }
+
+
+def _identifier(operation: Operation) -> str:
+    words = operation.path.replace("/v1", "").replace("{", "").replace("}", "").split("/")
+    return "_".join([operation.method, *(word.replace("-", "_") for word in words if word)])
+
+
+def _path_parameters(path: str) -> list[Json]:
+    names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+    return [{"name": name, "in": "path", "required": True, "schema": _TEXT} for name in names]
+
+
+def _query_parameters(operation: Operation) -> list[Json]:
+    return [
+        {"name": name, "in": "query", "schema": schema, "description": meaning}
+        for name, schema, meaning in operation.query
+    ]
+
+
+def _schema(kind: Any) -> Json:
+    return kind if isinstance(kind, dict) else {"$ref": _REFERENCE.format(name=kind.__name__)}

@@ -1,0 +1,45 @@
+"""`taskyard up`: what the stack is made of."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from taskyard import bootstrap
+from taskyard.dev.roles import Role
+from taskyard.dev.stack import Stack
+
+
+def up(*, folder: Path, as_json: bool, port: int | None, command: Sequence[str]) -> int:
+    """Run everything on private servers, or on those that the environment names.
+
+    Returns the exit code. Raises Misconfigured before anything starts.
+    """
+    settings, given = bootstrap.stack_settings()
+    table = bootstrap.routing(settings)
+    me = [sys.executable, "-m", "taskyard"]
+
+    async def prepare(database_url: str, amqp_url: str) -> None:
+        real = replace(settings, database_url=database_url, amqp_url=amqp_url)
+        await bootstrap.migrate_database(real)
+        await bootstrap.apply_topology(real)
+
+    # Beside a command its output is what matters; at a terminal people read along.
+    quiet = {"TASKYARD_LOG_LEVEL": "warning"} if command else {}
+    human = {"TASKYARD_LOG_FORMAT": "human"} if sys.stderr.isatty() and not as_json else {}
+    stack = Stack(
+        folder=folder,
+        environment=bootstrap.child_environment({**quiet, **human}),
+        roles=[
+            Role(name="api", argv=[*me, "api"], first_to_stop=True, stop_within=4.0),
+            Role(name="dispatcher", argv=[*me, "dispatcher"]),
+            *(Role(name=f"worker {pool}", argv=[*me, "worker", pool]) for pool in table.pools),
+        ],
+        prepare=prepare,
+        port=port,
+        as_json=as_json,
+        command=command,
+    )
+    return stack.run(
+        database_url=given.get("TASKYARD_DATABASE_URL"), amqp_url=given.get("TASKYARD_AMQP_URL")
+    )

@@ -1,0 +1,118 @@
+"""Real servers for the tests: one private RabbitMQ and Postgres for the whole run.
+
+Every test gets a database of its own, cloned from a migrated template, and names in the broker of
+its own; every xdist worker has a virtual host of its own.
+"""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from taskyard.dev import start_servers
+from taskyard.dev.install import Missing
+from taskyard.dev.rabbitmq import is_installed
+
+_VHOSTS = 8
+_DATABASE, _BROKER, _WHY = "TEST_DATABASE_URL", "TEST_AMQP_URL", "TEST_SERVERS_MISSING"
+_servers = ExitStack()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the servers once, in the process that starts the others, when a test may want them."""
+    if hasattr(config, "workerinput") or _DATABASE in os.environ or _only_units(config):
+        return
+    if not is_installed() and os.environ.get("CI") != "true":
+        os.environ[_WHY] = "rabbitmq-server is not installed"
+        return
+    folder = _servers.enter_context(tempfile.TemporaryDirectory(prefix="taskyard-tests-"))
+    Path(folder).chmod(0o755)
+    vhosts = [f"test{n}" for n in range(_VHOSTS)]
+    try:
+        servers = _servers.enter_context(start_servers(Path(folder), vhosts=vhosts))
+    except Missing as error:
+        os.environ[_WHY] = str(error)
+        return
+    os.environ[_DATABASE] = servers.database_url
+    os.environ[_BROKER] = servers.amqp_url("")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop what was started."""
+    if not hasattr(config, "workerinput"):
+        _servers.close()
+
+
+def _only_units(config: pytest.Config) -> bool:
+    return bool(config.args) and all("tests/unit" in argument for argument in config.args)
+
+
+def _given(name: str) -> str:
+    if name not in os.environ:
+        why = os.environ.get(_WHY, "the servers were not started")
+        if os.environ.get("CI") == "true":
+            pytest.fail(why)
+        pytest.skip(why)
+    return os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def amqp_url(worker_id: str) -> str:
+    """A virtual host of this xdist worker."""
+    number = int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
+    return _given(_BROKER) + f"test{number % _VHOSTS}"
+
+
+@pytest.fixture
+def prefix() -> str:
+    """What the names of this test's exchanges and queues begin with."""
+    return f"t{uuid4().hex[:10]}"
+
+
+@pytest.fixture(scope="session")
+def template(worker_id: str) -> str:
+    """The name of a migrated database that tests clone."""
+    from taskyard.storage.migrate import migrate
+    from taskyard.storage.pool import connect
+
+    name = f"template_{worker_id}_{uuid4().hex[:6]}"
+    server = _given(_DATABASE)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+
+    async def prepare() -> None:
+        async with await connect(_database(server, name), name="tests") as connection:
+            await migrate(connection)
+
+    asyncio.run(prepare())
+    return name
+
+
+@pytest.fixture
+def database_url(template: str) -> Iterator[str]:
+    """A migrated database of this test alone."""
+    name = f"test_{uuid4().hex[:12]}"
+    server = _given(_DATABASE)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
+        yield _database(server, name)
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+
+def _database(server: str, name: str) -> str:
+    return server.rsplit("/", 1)[0] + f"/{name}"
+
+
+@pytest.fixture
+async def connection(database_url: str) -> AsyncIterator[psycopg.AsyncConnection]:
+    """A connection to this test's database."""
+    from taskyard.storage.pool import connect
+
+    async with await connect(database_url, name="tests") as opened:
+        yield opened
