@@ -1,5 +1,6 @@
 """`python -m benchmarks`: measure Taskyard and its peers, print the ratios."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import report
+from benchmarks.measure import Comparison
 from benchmarks.run import Plan, bench
 
 _CASES = sorted([*Plan.full().of_gateways(), *Plan.full().of_workers()])
@@ -32,6 +34,8 @@ def main(
     """Measure Taskyard and its peers on the same work, in alternating rounds of one run."""
     if unknown := set(only or ()) - set(_CASES):
         raise typer.BadParameter(f"no such case: {', '.join(sorted(unknown))}")
+    # As Ctrl-C does, so that everything is stopped; worker processes may stand still just then.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     plan = Plan.short() if quick else Plan.full()
     found = bench(
         plan,
@@ -41,6 +45,10 @@ def main(
         say=lambda text: _stderr.print(text, markup=False),
     )
     report.write_json(folder / "bench.json", found, quick=quick)
+    _show(found, markdown=markdown)
+
+
+def _show(found: list[Comparison], *, markdown: bool) -> None:
     # Not a terminal: no reason to fold the table into 80 columns.
     console = Console(width=None if sys.stdout.isatty() else 160)
     if markdown:

@@ -3,7 +3,7 @@
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ from benchmarks.systems import (
 from taskyard.dev.processes import free_port, spawn, stop, tail, wait_until
 
 _CODE = Path(__file__).parents[1] / "peers" / "flask_celery_redis"
+_Command = Sequence[str | Path]
+
 _READY_WITHIN = 30.0
 _STOP_WITHIN = 10.0
 # kombu's names in Redis: the queue, and what was handed out and not acknowledged.
@@ -66,40 +68,50 @@ class FlaskCeleryRedis:
 @contextmanager
 def start(*, folder: Path, environment: Path) -> Iterator[FlaskCeleryRedis]:
     """Start Redis, Celery and gunicorn on free ports; stop them at the end."""
+    redis_port, url = free_port(), loopback(free_port())
+    programs = environment / "bin"
+    data = (folder / "redis").resolve()
+    shutil.rmtree(data, ignore_errors=True)  # the tasks of an earlier run are not this one's
+    data.mkdir(parents=True)
+    # Persistence is Redis' default: snapshots now and then, so an accepted task may be lost.
+    redis: _Command = [
+        "redis-server",
+        "--port",
+        str(redis_port),
+        "--bind",
+        "127.0.0.1",
+        "--dir",
+        data,
+    ]
+    celery: _Command = [programs / "celery", "--app", "tasks", "worker", "--concurrency", "2"]
+    gunicorn: _Command = [programs / "gunicorn", "--no-control-socket", "--workers", "2"]
     with ExitStack() as stack:
-        redis_port, http_port = free_port(), free_port()
-        data = folder / "redis"
-        shutil.rmtree(data, ignore_errors=True)  # the tasks of an earlier run are not this one's
-        data.mkdir(parents=True)
 
         def run(name: str, *argv: str | Path) -> subprocess.Popen[bytes]:
-            log = log_file(folder, f"peer-{name}")
-            with log.open("wb") as output:
-                process = spawn(
-                    argv,
-                    env=clean_environment(PEER_REDIS_URL=f"redis://127.0.0.1:{redis_port}/0"),
-                    output=output,
-                    cwd=_CODE,
-                )
+            process = _spawn(argv, log_file(folder, f"peer-{name}"), redis_port=redis_port)
             stack.callback(stop, process, signal.SIGTERM, within=_STOP_WITHIN)
             return process
 
-        # Persistence is Redis' default: snapshots now and then, so an accepted task may be lost.
-        run("redis", "redis-server", "--port", str(redis_port), "--bind", "127.0.0.1",
-            "--dir", data.resolve())  # fmt: skip
-        worker = run("celery", environment / "bin" / "celery", "--app", "tasks", "worker",
-                     "--concurrency", "2", "--loglevel", "warning")  # fmt: skip
-        run("gunicorn", environment / "bin" / "gunicorn", "--no-control-socket", "--workers", "2",
-            "--bind", f"127.0.0.1:{http_port}", "service:app")  # fmt: skip
-        url = loopback(http_port)
-        try:
-            wait_until(lambda: _serves(url), within=_READY_WITHIN, what="gunicorn")
-        except TimeoutError as error:
-            log = tail(log_file(folder, "peer-gunicorn"))
-            raise TimeoutError(f"{error}; its log ends:\n{log}") from None
+        run("redis", *redis)
+        worker = run("celery", *celery, "--loglevel", "warning")
+        run("gunicorn", *gunicorn, "--bind", url.netloc, "service:app")
+        _wait_serving(url, log_file(folder, "peer-gunicorn"))
         system = FlaskCeleryRedis(url=url, redis_port=redis_port, worker=worker)
         round_trips(system, count=1)  # the worker is ready when it has run a task
         yield system
+
+
+def _spawn(argv: _Command, log: Path, *, redis_port: int) -> subprocess.Popen[bytes]:
+    environment = clean_environment(PEER_REDIS_URL=f"redis://127.0.0.1:{redis_port}/0")
+    with log.open("wb") as output:
+        return spawn(argv, env=environment, output=output, cwd=_CODE)
+
+
+def _wait_serving(url: SplitResult, log: Path) -> None:
+    try:
+        wait_until(lambda: _serves(url), within=_READY_WITHIN, what="gunicorn")
+    except TimeoutError as error:
+        raise TimeoutError(f"{error}; its log ends:\n{tail(log)}") from None
 
 
 def _serves(url: SplitResult) -> bool:

@@ -36,6 +36,8 @@ def problem(pattern: str) -> str | None:
     if len(pattern.encode()) > SHORTSTR_BYTES:
         return f"is longer than {SHORTSTR_BYTES} bytes, the limit of an AMQP routing key"
     for word in words(pattern):
+        if not word:
+            return "has an empty word between its dots, which no type has"
         if len(word) > 1 and ("*" in word or "#" in word):
             return f"has the word {word!r}: * and # stand for whole words between dots"
     return None
@@ -47,7 +49,10 @@ def is_literal(pattern: str) -> bool:
 
 
 def common_key(one: str, other: str) -> str | None:
-    """Return a routing key that both patterns match, or None when there is none."""
+    """Return a routing key that both patterns match, or None when there is none.
+
+    The patterns have no empty words (see `problem`): AMQP cannot spell a key of one empty word.
+    """
 
     @cache
     def shared(a: tuple[str, ...], b: tuple[str, ...]) -> tuple[str, ...] | None:

@@ -12,13 +12,17 @@ _SIZE = re.compile(r"(\d{1,9})(B|KiB|MiB|GiB)", re.ASCII)
 LONGEST = timedelta(days=3650)
 
 
-def duration(text: str) -> timedelta:
-    """Return the time span a text means. Raises ValueError in words for anything else."""
+def duration(text: str, *, zero: bool = False) -> timedelta:
+    """Return the time span a text means. Raises ValueError in words for anything else.
+
+    No time at all is refused unless `zero` allows it.
+    """
     if not _DURATION.fullmatch(text):
         raise ValueError(f"is {text[:40]!r}; write a duration such as 90s, 5m, 1h30m or 7d")
     seconds = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
-    if not 0 < seconds <= LONGEST.total_seconds():
-        raise ValueError(f"is {text[:40]!r}; it must be more than 0 and at most {LONGEST.days}d")
+    if seconds > LONGEST.total_seconds() or (seconds == 0 and not zero):
+        least = "0s or more" if zero else "more than 0s"
+        raise ValueError(f"is {text[:40]!r}; it must be {least} and at most {LONGEST.days}d")
     return timedelta(seconds=seconds)
 
 

@@ -69,7 +69,7 @@ def prepare(
 
 
 def _seconds(text: str | None) -> float | None:
-    return None if text is None else units.duration(text).total_seconds()
+    return None if text is None else units.duration(text, zero=True).total_seconds()
 
 
 def _faults(wish: Submission, now: datetime) -> list[Fault]:
@@ -102,7 +102,7 @@ def _time_faults(wish: Submission, now: datetime) -> list[Fault]:
     for name, text in (("delay", wish.delay), ("expires_in", wish.expires_in)):
         if text is not None:
             try:
-                lengths[name] = units.duration(text)
+                lengths[name] = units.duration(text, zero=name == "delay")
             except ValueError as error:
                 faults.append(Fault(f"/{name}", str(error)))
     if wish.delay is not None and wish.run_at is not None:

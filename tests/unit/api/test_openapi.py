@@ -1,0 +1,42 @@
+"""api/openapi.py: the document and the application say the same."""
+
+import re
+from unittest.mock import sentinel
+
+from openapi_spec_validator import validate
+
+from taskyard.api.app import create_app
+from taskyard.api.errors import STATUS, explanations
+from taskyard.api.openapi import OPERATIONS, document
+
+UNDOCUMENTED = {"/openapi.json", "/docs", "/problems/{code}"}
+
+
+def test_the_document_is_openapi() -> None:
+    """It is valid under the specification's own schema."""
+    validate(document())
+
+
+def test_every_route_is_described_and_the_reverse() -> None:
+    """Nothing is served that is not described, and nothing described is missing."""
+    routes = {
+        (method.lower(), re.sub(r"<(\w+)>", r"{\1}", rule.rule))
+        for rule in create_app(sentinel.parts).url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    described = {(operation.method, operation.path) for operation in OPERATIONS}
+    assert {route for route in routes if route[1] not in UNDOCUMENTED} == described
+
+
+def test_every_refusal_named_is_explained_with_its_status() -> None:
+    """The statuses in the document are those that the error handler sends."""
+    statuses = {kind.code: status for kind, status in STATUS.items()}
+    for operation in OPERATIONS:
+        for status, codes in (operation.refusals or {}).items():
+            assert {statuses[code] for code in codes} == {status}, operation.path
+
+
+def test_explanations_are_unique() -> None:
+    """Each code is explained once."""
+    codes = [code for code, _, _ in explanations()]
+    assert len(codes) == len(set(codes))

@@ -1,0 +1,66 @@
+"""settings.py: read once, checked whole."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from taskyard.core.errors import InvalidSettings
+from taskyard.settings import SETTINGS, Settings, load
+
+ROOT = Path(__file__).parents[2]
+GOOD = {
+    "TASKYARD_DATABASE_URL": "postgresql://u:p@localhost/d",
+    "TASKYARD_AMQP_URL": "amqp://u:p@localhost/v",
+    "TASKYARD_ROUTING": str(ROOT / "routing"),
+    "TASKYARD_WORKERS": str(ROOT),
+}
+
+
+def test_the_table_and_the_object_name_the_same_settings() -> None:
+    """A setting that is read is kept, and the reverse."""
+    assert [field.name for field in fields(Settings)] == list(SETTINGS)
+
+
+def test_defaults_are_sensible() -> None:
+    """Two URLs are enough."""
+    settings = load(GOOD)
+    assert (settings.api_host, settings.api_port, settings.prefix) == (
+        "127.0.0.1",
+        8000,
+        "taskyard",
+    )
+    assert set(settings.stores) == {"inputs", "outputs"}
+
+
+def test_every_fault_comes_at_once_and_no_secret_is_shown() -> None:
+    """The sentence names the variable; a password in a bad URL stays out of it."""
+    with pytest.raises(InvalidSettings) as caught:
+        load(
+            {
+                **GOOD,
+                "TASKYARD_DATABASE_URL": "mysql://u:hunter2@h/d",
+                "TASKYARD_API_PORT": "0",
+                "TASKYARD_ROUTING": "/nowhere",
+                "TASKYARD_LOG_LEVEL": "loud",
+                "TASKYARD_STORES": "inputs",
+                "TASKYARD_PREFIX": "a b",
+            }
+        )
+    shown = "\n".join(map(str, caught.value.faults))
+    for name in ("DATABASE_URL", "API_PORT", "ROUTING", "LOG_LEVEL", "STORES", "PREFIX"):
+        assert f"TASKYARD_{name}" in shown
+    assert "hunter2" not in shown
+
+
+def test_a_missing_url_is_explained() -> None:
+    """The fault says what the setting is for."""
+    with pytest.raises(InvalidSettings) as caught:
+        load({})
+    assert "Postgres" in str(caught.value.faults[0])
+
+
+def test_every_setting_is_documented() -> None:
+    """docs/operations.md names each of them."""
+    text = (ROOT / "docs" / "operations.md").read_text()
+    assert [name for name in SETTINGS if f"TASKYARD_{name.upper()}" not in text] == []
