@@ -63,6 +63,12 @@ def _given(name: str) -> str:
 
 
 @pytest.fixture(scope="session")
+def server_url() -> str:
+    """The Postgres server, where tests make databases of their own."""
+    return _given(_DATABASE)
+
+
+@pytest.fixture(scope="session")
 def amqp_url(worker_id: str) -> str:
     """A virtual host of this xdist worker."""
     number = int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
@@ -76,18 +82,17 @@ def prefix() -> str:
 
 
 @pytest.fixture(scope="session")
-def template(worker_id: str) -> str:
+def template(worker_id: str, server_url: str) -> str:
     """The name of a migrated database that tests clone."""
     from taskyard.storage.migrate import migrate
     from taskyard.storage.pool import connect
 
     name = f"template_{worker_id}_{uuid4().hex[:6]}"
-    server = _given(_DATABASE)
-    with psycopg.connect(server, autocommit=True) as connection:
+    with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"'.encode())
 
     async def prepare() -> None:
-        async with await connect(_database(server, name), name="tests") as connection:
+        async with await connect(_database(server_url, name), name="tests") as connection:
             await migrate(connection)
 
     asyncio.run(prepare())
@@ -95,13 +100,12 @@ def template(worker_id: str) -> str:
 
 
 @pytest.fixture
-def database_url(template: str) -> Iterator[str]:
+def database_url(template: str, server_url: str) -> Iterator[str]:
     """A migrated database of this test alone."""
     name = f"test_{uuid4().hex[:12]}"
-    server = _given(_DATABASE)
-    with psycopg.connect(server, autocommit=True) as connection:
+    with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
-        yield _database(server, name)
+        yield _database(server_url, name)
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 

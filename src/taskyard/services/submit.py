@@ -18,7 +18,7 @@ LABEL_KEY = re.compile(r"[A-Za-z0-9_./-]{1,64}")
 LABEL_VALUE_CHARS = 256
 TYPE_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 TYPE_NAME_CHARS = 200
-FARTHEST = timedelta(days=3650)
+FARTHEST = timedelta(days=36525)
 
 
 class Submission(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

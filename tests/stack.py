@@ -1,0 +1,122 @@
+"""A running gateway for the tests: `taskyard up --json` as a user starts it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+
+from taskyard.dev.processes import free_port
+
+HERE = Path(__file__).parent
+T = TypeVar("T")
+
+Json = dict[str, Any]
+
+
+def until(
+    ask: Callable[[], T], *, within: float = 20.0, satisfied: Callable[[T], bool] = bool
+) -> T:
+    """Return the first answer that satisfies; fail with the last one when none does in time."""
+    deadline = time.monotonic() + within
+    while not satisfied(answer := ask()):
+        assert time.monotonic() < deadline, f"not so within {within:g} s: {answer!r}"
+        time.sleep(0.02)
+    return answer
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """What a test may do with a running stack."""
+
+    process: subprocess.Popen[str]
+    http: httpx.Client
+    ready: Json
+    log: Path
+
+    def submit(self, task_type: str, args: Json | None = None, **more: Any) -> Json:
+        """Submit a task that must be accepted."""
+        response = self.http.post("/v1/tasks", json={"type": task_type, "args": args or {}, **more})
+        assert response.status_code == 202, response.text
+        return dict(response.json())
+
+    def get(self, task_id: str) -> Json:
+        """Read a task that must be there."""
+        response = self.http.get(f"/v1/tasks/{task_id}")
+        assert response.status_code == 200, response.text
+        return dict(response.json())
+
+    def wait(self, task_id: str, *states: str, within: float = 20.0) -> Json:
+        """Return the task once it is in one of the states; any end, if none is named."""
+        wanted = states or ("succeeded", "failed", "cancelled", "expired", "quarantined")
+        return until(
+            lambda: self.get(task_id), within=within, satisfied=lambda t: t["state"] in wanted
+        )
+
+    def run(self, task_type: str, args: Json | None = None, **more: Any) -> Json:
+        """Submit a task and return it once it has ended."""
+        return self.wait(self.submit(task_type, args, **more)["id"])
+
+    def events(self, task_id: str) -> list[Json]:
+        """Return the history of a task."""
+        return list(self.http.get(f"/v1/tasks/{task_id}/events").json()["items"])
+
+    def processes(self, *words: str) -> list[psutil.Process]:
+        """Return the processes of the stack whose command line ends with these words."""
+        below = psutil.Process(self.process.pid).children(recursive=True)
+        return [each for each in below if tuple(each.cmdline()[-len(words) :]) == words]
+
+
+def deployment() -> dict[str, str]:
+    """The settings that choose the tests' own routing table and task code."""
+    return {
+        "TASKYARD_ROUTING": str(HERE / "deployment" / "routing"),
+        "TASKYARD_WORKERS": str(HERE / "deployment" / "code"),
+    }
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment of a stranger: ours without what tests or users may have set."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("TASKYARD_", "NOTIFY_"))}
+    return {**kept, **more}
+
+
+@contextmanager
+def gateway(**settings: str) -> Iterator[Gateway]:
+    """Start a stack with these settings, and stop it as Ctrl-C would."""
+    with tempfile.TemporaryDirectory(prefix="taskyard-stack-") as folder:
+        Path(folder).chmod(0o755)
+        log = Path(folder) / "log"
+        env = environment(TASKYARD_STORES=f"files={folder}/files", **settings)
+        command = ["up", "--json", "--port", str(free_port()), "--folder", f"{folder}/state"]
+        with log.open("w") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "taskyard", *command],
+                env=env,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line, f"the stack did not start:\n{log.read_text()[-4000:]}"
+            ready = json.loads(line)
+            with httpx.Client(base_url=ready["api_url"], timeout=30) as http:
+                yield Gateway(process, http, ready, log)
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+            process.wait(30)
+            assert process.stdout is not None
+            process.stdout.close()
