@@ -59,7 +59,7 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
         pool = await enter(open_pool(given.database_url, name="api", size=_API_CONNECTIONS))
         publisher = await enter(open_publisher(given.amqp_url, exchange_name(given.prefix)))
         fresh = await enter(open_fresh(publisher=publisher, pool=pool))
-        intake = await enter(open_intake(pool))
+        intake = await enter(open_intake(pool, fresh))
         await enter(_beside(_follow_task_types(given, catalog, pool), name="task types"))
         yield Parts(
             table=routing(given),

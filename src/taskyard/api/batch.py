@@ -10,7 +10,6 @@ from taskyard.api import strict_json
 from taskyard.api.errors import describe
 from taskyard.api.parts import Parts
 from taskyard.api.request import convert, json_body, raw_body
-from taskyard.api.tasks import forward
 from taskyard.api.views import BatchItem, BatchView, respond
 from taskyard.core.errors import Fault, InvalidRequest, PayloadTooLarge, TaskyardError
 from taskyard.core.task import Accepted, NewTask
@@ -35,10 +34,7 @@ def batch_blueprint(parts: Parts) -> Blueprint:
         wanted = [each for each in prepared if isinstance(each, NewTask)]
         stored = await parts.intake.store_batch(wanted)
         outcomes = dict(zip((new.id for new in wanted), stored, strict=True))
-        accepted = [
-            (new, out) for new, out in zip(wanted, stored, strict=True) if isinstance(out, Accepted)
-        ]
-        await forward(parts, accepted)
+        accepted = sum(isinstance(outcome, Accepted) for outcome in stored)
         final = [outcomes[each.id] if isinstance(each, NewTask) else each for each in prepared]
         items = [
             BatchItem(id=str(each.id))
@@ -46,8 +42,8 @@ def batch_blueprint(parts: Parts) -> Blueprint:
             else BatchItem(error=describe(each))
             for each in final
         ]
-        rejected = len(final) - len(accepted)
-        return respond(BatchView(accepted=len(accepted), rejected=rejected, items=items), 202)
+        rejected = len(final) - accepted
+        return respond(BatchView(accepted=accepted, rejected=rejected, items=items), 202)
 
     return blueprint
 

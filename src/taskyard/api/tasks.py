@@ -12,7 +12,7 @@ from taskyard.api.request import convert, from_cursor, json_body, task_id, to_cu
 from taskyard.api.views import TaskPage, accepted_view, respond, task_view
 from taskyard.core.errors import Fault, InvalidRequest, TaskNotFound
 from taskyard.core.states import State
-from taskyard.core.task import Accepted, NewTask, TaskId, WakeUp
+from taskyard.core.task import TaskId
 from taskyard.services.cancel import cancel
 from taskyard.services.dispatch import HOLD
 from taskyard.services.submit import Submission, prepare
@@ -48,7 +48,6 @@ def tasks_blueprint(parts: Parts) -> Blueprint:
             wish, table=parts.table, catalog=parts.catalog, now=datetime.now(UTC), hold=hold
         )
         accepted = await parts.intake.store(new)
-        await forward(parts, [(new, accepted)])
         view = accepted_view(new, accepted)
         return respond(view, 202, {"Location": view.links["self"]})
 
@@ -94,19 +93,6 @@ def tasks_blueprint(parts: Parts) -> Blueprint:
         return respond(task_view(await cancel(parts.pool, task_id(task))))
 
     return blueprint
-
-
-async def forward(parts: Parts, stored: list[tuple[NewTask, Accepted]]) -> None:
-    """Publish what was stored and is due; tell the dispatcher of the rest."""
-    ring = False
-    for new, accepted in stored:
-        if accepted.state is State.PENDING and new.hold:
-            parts.fresh.add(WakeUp(id=new.id, type=new.type, priority=new.priority))
-        else:
-            ring = True
-    if ring:
-        async with borrowed(parts.pool) as connection:
-            await tasks_table.ring(connection)
 
 
 def read_filters(given: Any) -> Filters:

@@ -6,14 +6,15 @@ scheduled, that the broker refused, or whose API died.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
 
 from taskyard.broker.publisher import Confirm, Publisher
 from taskyard.core.errors import StorageUnavailable
-from taskyard.core.task import TaskId, WakeUp
+from taskyard.core.states import State
+from taskyard.core.task import Accepted, NewTask, TaskId, WakeUp
 from taskyard.storage import tasks
 from taskyard.storage.pool import Pool, borrowed
 
@@ -30,12 +31,12 @@ async def dispatch(wakeups: Sequence[WakeUp], *, publisher: Publisher, pool: Poo
 
     Confirm before marking: a crash in between publishes twice, never zero times.
     """
+    if not wakeups:
+        return True
     confirms = await publisher.publish(wakeups)
     ids: dict[Confirm, list[TaskId]] = {confirm: [] for confirm in Confirm}
     for wakeup, confirm in zip(wakeups, confirms, strict=True):
         ids[confirm].append(wakeup.id)
-    if not wakeups:
-        return True
     async with borrowed(pool) as connection:
         if confirmed := ids[Confirm.CONFIRMED]:
             await tasks.mark_queued(connection, confirmed)
@@ -65,6 +66,7 @@ class FreshWakeUps:
         self._pool = pool
         self._waiting: deque[WakeUp] = deque()
         self._arrived = asyncio.Event()
+        self._ring = False
         self._closing = False
 
     @property
@@ -72,9 +74,13 @@ class FreshWakeUps:
         """Whether a row stored now will be published from here; else the dispatcher does it."""
         return self._publisher.connected.is_set() and len(self._waiting) < _MOST_FRESH
 
-    def add(self, wakeup: WakeUp) -> None:
-        """Publish this soon. If this process dies before, the dispatcher does it."""
-        self._waiting.append(wakeup)
+    def forward(self, stored: Iterable[tuple[NewTask, Accepted]]) -> None:
+        """Publish soon what is due and held for us; wake the dispatcher for the rest."""
+        for new, accepted in stored:
+            if accepted.state is State.PENDING and new.hold:
+                self._waiting.append(WakeUp(id=new.id, type=new.type, priority=new.priority))
+            else:
+                self._ring = True
         self._arrived.set()
 
     async def send(self) -> None:
@@ -86,10 +92,17 @@ class FreshWakeUps:
             if not self._waiting and not self._closing:
                 self._arrived.clear()
             try:
+                await self._ring_if_asked()
                 await dispatch(batch, publisher=self._publisher, pool=self._pool)
             except StorageUnavailable as error:
                 # The rows are pending still; the dispatcher takes them when their hold ends.
                 log.warning("fresh wake-ups left to the dispatcher", error=error.detail)
+
+    async def _ring_if_asked(self) -> None:
+        if self._ring:
+            self._ring = False
+            async with borrowed(self._pool) as connection:
+                await tasks.ring(connection)
 
     def close(self) -> None:
         """Let `send` return when nothing waits."""

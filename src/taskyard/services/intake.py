@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import psycopg
@@ -15,7 +15,8 @@ from taskyard.core.errors import (
     StorageUnavailable,
     TaskyardError,
 )
-from taskyard.core.task import Accepted, NewTask
+from taskyard.core.task import Accepted, NewTask, TaskId
+from taskyard.services.dispatch import FreshWakeUps
 from taskyard.storage import tasks as tasks_table
 from taskyard.storage.pool import Pool, borrowed
 
@@ -29,10 +30,15 @@ _WRITERS = 2  # while one waits for the disk, the other gathers
 
 
 class Intake:
-    """Stores submissions durably. A bad row never fails its neighbours."""
+    """Stores submissions durably, and sends what was stored on its way.
 
-    def __init__(self, pool: Pool) -> None:
+    A bad row never fails its neighbours. Nothing here depends on the caller's patience: a client
+    that hangs up cancels its request's coroutine, but not the commit, nor what follows it.
+    """
+
+    def __init__(self, pool: Pool, fresh: FreshWakeUps) -> None:
         self._pool = pool
+        self._fresh = fresh
         self._waiting: deque[tuple[NewTask, asyncio.Future[Stored]]] = deque()
         self._arrived = asyncio.Event()
 
@@ -56,7 +62,8 @@ class Intake:
         """Store many submissions; return in order what became of each."""
         outcomes: list[Stored] = []
         for start in range(0, len(tasks), _ROWS_PER_INSERT):
-            outcomes += await self._insert(tasks[start : start + _ROWS_PER_INSERT])
+            part = asyncio.ensure_future(self._insert(tasks[start : start + _ROWS_PER_INSERT]))
+            outcomes += await asyncio.shield(part)
         return outcomes
 
     async def write(self) -> None:
@@ -90,6 +97,12 @@ class Intake:
             log.exception("submissions could not be stored")
             refusal = StorageUnavailable(f"the database refused to store: {type(error).__name__}")
             return [refusal] * len(tasks)
+        return self._stored(tasks, accepted)
+
+    def _stored(
+        self, tasks: Sequence[NewTask], accepted: Mapping[TaskId, Accepted]
+    ) -> list[Stored]:
+        self._fresh.forward((task, accepted[task.id]) for task in tasks)
         return [accepted[task.id] for task in tasks]
 
     async def _insert_apart(self, tasks: Sequence[NewTask], error: psycopg.Error) -> list[Stored]:
@@ -108,13 +121,14 @@ class Intake:
                 found = await tasks_table.find_accepted(connection, [task.id for task in tasks])
         except StorageUnavailable:
             found = {}
+        self._stored([task for task in tasks if task.id in found], found)
         return [found.get(task.id, unknown) for task in tasks]
 
 
 @asynccontextmanager
-async def open_intake(pool: Pool) -> AsyncIterator[Intake]:
+async def open_intake(pool: Pool, fresh: FreshWakeUps) -> AsyncIterator[Intake]:
     """Open the intake. It must be left only after the last caller of `store` was answered."""
-    intake = Intake(pool)
+    intake = Intake(pool, fresh)
     writers = [asyncio.create_task(intake.write(), name="intake") for _ in range(_WRITERS)]
     try:
         yield intake

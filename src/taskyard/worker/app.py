@@ -71,6 +71,8 @@ def _configuration(pool: Pool, amqp_url: str, database_url: str, queue: str) -> 
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_disable_rate_limits": True,
         "worker_proc_alive_timeout": 30.0,
+        # How long a result of a dead process is waited for; ours never come that way.
+        "worker_lost_wait": 0.5,
     }
 
 
