@@ -5,6 +5,7 @@ import select
 import signal
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -75,7 +76,18 @@ class Taskyard:
         )
 
     def clear(self) -> None:
-        """Empty the tables; a wake-up whose task is gone claims nothing and is dropped."""
+        """Empty tables and queue, once what a departed client left under way has settled.
+
+        A purge would else take the wake-up of a task that is stored after the TRUNCATE.
+        """
+        counts = deque([-1, -2, -3], maxlen=3)
+
+        def settled() -> bool:
+            counts.append(self._number("SELECT count(*) FROM tasks"))
+            pending = self._number("SELECT count(*) FROM tasks WHERE state = 'pending'")
+            return pending == 0 and len(set(counts)) == 1
+
+        wait_until(settled, within=IDLE_WITHIN, what="what was under way")
         self.database.execute("TRUNCATE tasks, task_events")
         wait_until(self._queue_is_empty, within=IDLE_WITHIN, what="an empty queue")
 
@@ -113,12 +125,14 @@ def start(
     try:
         ready = _ready(process, log)
         with psycopg.connect(ready["database_url"], autocommit=True) as database:
-            yield Taskyard(
+            system = Taskyard(
                 url=urlsplit(ready["api_url"]),
                 process=process,
                 database=database,
                 amqp_url=urlsplit(ready["amqp_url"]),
             )
+            system.clear()  # what an earlier run left unfinished would be waited for
+            yield system
     finally:
         stop(process, signal.SIGTERM, within=_STOP_WITHIN)
 

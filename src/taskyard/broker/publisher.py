@@ -41,38 +41,17 @@ class Publisher:
 
     async def publish(self, wakeups: Sequence[WakeUp]) -> list[Confirm]:
         """Publish all, pipelined; return in order what the broker said to each."""
-        return list(await asyncio.gather(*map(self._publish_one, wakeups)))
-
-    async def _publish_one(self, wakeup: WakeUp) -> Confirm:
-        if self._exchange is None:
-            return Confirm.UNANSWERED
-        sealed = wakeup_format.envelope(wakeup)
-        message = aio_pika.Message(
-            wakeup_format.BODY,
-            headers=dict(sealed.headers),
-            content_type=wakeup_format.CONTENT_TYPE,
-            content_encoding=wakeup_format.CONTENT_ENCODING,
-            correlation_id=sealed.correlation_id,
-            priority=sealed.priority,
-            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-        )
-        try:
-            await self._exchange.publish(
-                message, sealed.routing_key, mandatory=True, timeout=_CONFIRM_TIMEOUT
-            )
-        except PublishError:
-            return Confirm.UNROUTABLE
-        except DeliveryError:
-            return Confirm.NACKED
-        except (*CONNECTION_EXCEPTIONS, AMQPException, TimeoutError):
-            return Confirm.UNANSWERED
-        except asyncio.CancelledError:
-            # aiormq cancels what waits for a confirm when its channel closes; a caller's own
-            # cancellation must pass.
-            if (task := asyncio.current_task()) is not None and task.cancelling():
-                raise
-            return Confirm.UNANSWERED
-        return Confirm.CONFIRMED
+        if not wakeups or self._exchange is None:
+            return [Confirm.UNANSWERED] * len(wakeups)
+        publishing = [
+            asyncio.create_task(_publish_one(self._exchange, wakeup)) for wakeup in wakeups
+        ]
+        # One limit for all: one for each would double the tasks that asyncio has to juggle.
+        _, late = await asyncio.wait(publishing, timeout=_CONFIRM_TIMEOUT)
+        for each in late:
+            each.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        return [Confirm.UNANSWERED if each.cancelled() else each.result() for each in publishing]
 
     async def keep_connected(self) -> None:
         """Connect, and connect again whenever connection or channel are lost. Never returns."""
@@ -104,6 +83,28 @@ class Publisher:
             self.connected.set()
             log.info("broker connected")
             await lost
+
+
+async def _publish_one(exchange: AbstractExchange, wakeup: WakeUp) -> Confirm:
+    sealed = wakeup_format.envelope(wakeup)
+    message = aio_pika.Message(
+        wakeup_format.BODY,
+        headers=dict(sealed.headers),
+        content_type=wakeup_format.CONTENT_TYPE,
+        content_encoding=wakeup_format.CONTENT_ENCODING,
+        correlation_id=sealed.correlation_id,
+        priority=sealed.priority,
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+    )
+    try:
+        await exchange.publish(message, sealed.routing_key, mandatory=True)
+    except PublishError:
+        return Confirm.UNROUTABLE
+    except DeliveryError:
+        return Confirm.NACKED
+    except (*CONNECTION_EXCEPTIONS, AMQPException):
+        return Confirm.UNANSWERED
+    return Confirm.CONFIRMED
 
 
 @asynccontextmanager
