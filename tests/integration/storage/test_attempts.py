@@ -1,0 +1,129 @@
+"""storage/attempts.py: claims, fencing, ends."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from taskyard.core.task import Failure, TaskId
+from taskyard.storage import attempts
+from taskyard.storage.pool import Connection, connect_sync
+
+INSERT = """
+INSERT INTO tasks (id, type, pool, priority, state, max_attempts, due_at, publish_at, args,
+                   expires_at)
+VALUES (%s, 'a.b', 'p', 4, %s, 3, now() + %s, now(), '{"n": 1}', now() + %s)"""
+
+
+@pytest.fixture
+def worker(database_url: str) -> Iterator[Connection]:
+    with connect_sync(database_url, name="tests") as opened:
+        yield opened
+
+
+def queued(
+    worker: Connection,
+    *,
+    state: str = "queued",
+    due_in: timedelta = timedelta(0),
+    expires_in: timedelta | None = None,
+) -> TaskId:
+    task_id = TaskId(uuid4())
+    worker.execute(INSERT, (task_id, state, due_in, expires_in))
+    return task_id
+
+
+def state(worker: Connection, task_id: TaskId) -> str:
+    row = worker.execute("SELECT state FROM tasks WHERE id = %s", (task_id,)).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def test_the_first_claim_gets_the_arguments_the_second_nothing(worker: Connection) -> None:
+    """A duplicate wake-up is harmless."""
+    task_id = queued(worker)
+    lease = attempts.claim(worker, task_id, "a.b", "w1")
+    assert lease is not None
+    assert (lease.args, lease.attempt) == ({"n": 1}, 1)
+    assert attempts.claim(worker, task_id, "a.b", "w2") is None
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        {"state": "scheduled"},
+        {"state": "retrying"},
+        {"due_in": timedelta(hours=1)},
+        {"expires_in": timedelta(seconds=-1)},
+    ],
+)
+def test_what_is_not_due_is_not_claimed(
+    worker: Connection, refused: dict[str, timedelta | str]
+) -> None:
+    """A forged wake-up starts nothing."""
+    task_id = queued(worker, **refused)  # type: ignore[arg-type]
+    assert attempts.claim(worker, task_id, "a.b", "w") is None
+
+
+def test_a_wake_up_of_another_type_claims_nothing(worker: Connection) -> None:
+    """The type in a message must be that of the row."""
+    assert attempts.claim(worker, queued(worker), "a.c", "w") is None
+
+
+def test_a_pending_task_may_be_claimed_before_it_is_marked(worker: Connection) -> None:
+    """The wake-up can overtake the dispatcher's mark."""
+    assert attempts.claim(worker, queued(worker, state="pending"), "a.b", "w") is not None
+
+
+def test_a_stale_attempt_cannot_write(worker: Connection) -> None:
+    """Once the task is leased anew, result, failure, retry and progress are refused."""
+    task_id = queued(worker)
+    stale = attempts.claim(worker, task_id, "a.b", "w1")
+    assert stale is not None
+    failure = Failure(code="x", message="m")
+    assert attempts.retry(worker, task_id, stale.token, failure, timedelta(0))
+    worker.execute("UPDATE tasks SET state = 'pending' WHERE id = %s", (task_id,))
+    fresh = attempts.claim(worker, task_id, "a.b", "w2")
+    assert fresh is not None
+    assert fresh.attempt == 2
+    assert not attempts.finish(worker, stale, '"stale"')
+    assert not attempts.fail(worker, task_id, stale.token, failure)
+    assert not attempts.retry(worker, task_id, stale.token, failure, timedelta(0))
+    assert not attempts.report_progress(worker, stale, {"fraction": 1, "message": ""})
+    assert attempts.finish(worker, fresh, '"fresh"')
+    outcome = attempts.read_outcome(worker, task_id)
+    assert outcome is not None
+    assert outcome.result == "fresh"
+
+
+def test_a_result_never_changes_once_written(worker: Connection) -> None:
+    """Not even by the attempt that wrote it."""
+    lease = attempts.claim(worker, queued(worker), "a.b", "w")
+    assert lease is not None
+    assert attempts.finish(worker, lease, "1")
+    assert not attempts.finish(worker, lease, "2")
+    assert state(worker, lease.id) == "succeeded"
+
+
+def test_a_lost_attempt_is_found_by_its_own_worker_only(worker: Connection) -> None:
+    """A parent ends what its own child ran, nobody else's."""
+    task_id = queued(worker)
+    lease = attempts.claim(worker, task_id, "a.b", "w1")
+    assert lease is not None
+    assert attempts.find_lost(worker, task_id, "w2") is None
+    assert attempts.find_lost(worker, task_id, "w1") == (lease.token, 1, 3)
+
+
+def test_a_wake_up_nobody_can_serve_is_published_again_later(worker: Connection) -> None:
+    """It goes back to pending, not into oblivion."""
+    task_id = queued(worker)
+    assert attempts.give_back(worker, task_id, "a.b", "no worker knows this type")
+    assert state(worker, task_id) == "pending"
+
+
+def test_nul_in_an_error_message_is_stored_all_the_same(worker: Connection) -> None:
+    """Postgres refuses the character; the failure must not be lost for it."""
+    lease = attempts.claim(worker, queued(worker), "a.b", "w")
+    assert lease is not None
+    assert attempts.fail(worker, lease.id, lease.token, Failure(code="x", message="a\0b"))
