@@ -1,13 +1,14 @@
 """The states of a task and every transition between them.
 
     scheduled ─▶ pending ─▶ queued ─▶ running ─▶ succeeded | failed | quarantined | cancelled
-                    ▲  ▲       │         │
-                    │  └───────┘         │
-                    └──── retrying ◀─────┘
+         ▲          │  ▲       │         │
+         └──────────┴──┼───────┘         │
+                       └── retrying ◀────┘
 
 `pending`: due, not yet confirmed by the broker. `queued`: the broker confirmed the wake-up.
-A claim may overtake the dispatcher's mark, so pending ─▶ running is legal. A wake-up that no
-worker could take comes back: queued ─▶ pending.
+A claim may overtake the dispatcher's mark, so pending ─▶ running is legal. A wake-up that reached
+a worker which could not take it is scheduled anew, and not pending: the mark of the publish that
+brought it there may still be on its way, and would make it queued with no message in the broker.
 
 The database refuses what TRANSITIONS does not allow; a test walks every pair through both.
 """
@@ -40,8 +41,8 @@ _REPLAYED = frozenset({State.PENDING})
 
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.SCHEDULED: frozenset({State.PENDING}) | _ENDED_EARLY,
-    State.PENDING: frozenset({State.QUEUED, State.RUNNING}) | _ENDED_EARLY,
-    State.QUEUED: frozenset({State.PENDING, State.RUNNING}) | _ENDED_EARLY,
+    State.PENDING: frozenset({State.QUEUED, State.RUNNING, State.SCHEDULED}) | _ENDED_EARLY,
+    State.QUEUED: frozenset({State.RUNNING, State.SCHEDULED}) | _ENDED_EARLY,
     State.RETRYING: frozenset({State.PENDING}) | _ENDED_EARLY,
     State.RUNNING: frozenset(
         {State.SUCCEEDED, State.FAILED, State.RETRYING, State.QUARANTINED, State.CANCELLED}

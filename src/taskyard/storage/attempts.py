@@ -97,7 +97,7 @@ def find_lost(
 
 
 def give_back(connection: Connection, task_id: TaskId, task_type: str, reason: str) -> bool:
-    """Let a wake-up that this worker cannot serve be published again later."""
+    """Schedule a task anew whose wake-up this worker cannot serve."""
     given = {"id": task_id, "type": task_type, "reason": reason}
     return connection.execute(_SQL["give_back"], given).fetchone() is not None
 

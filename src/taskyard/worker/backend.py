@@ -39,6 +39,10 @@ class TaskyardBackend(BaseBackend):
         super().__init__(url=url, **kwargs)
         self._runtime = Runtime(database_url=url or "", worker="result backend")
 
+    def close(self) -> None:
+        """Close the connection; it opens again when something is asked."""
+        self._runtime.close()
+
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
         outcome = self._read(task_id)
         if outcome is None:

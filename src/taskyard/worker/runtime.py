@@ -49,6 +49,12 @@ class Runtime:
             self._local.connection, self._local.pid = connection, os.getpid()
         return connection
 
+    def close(self) -> None:
+        """Close the connection of this process and thread."""
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is not None and self._local.pid == os.getpid():
+            connection.close()
+
     def durably(self, write: Callable[[Connection], T]) -> T:
         """Do a write, again and again while the database is away.
 

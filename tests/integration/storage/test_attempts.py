@@ -115,11 +115,12 @@ def test_a_lost_attempt_is_found_by_its_own_worker_only(worker: Connection) -> N
     assert attempts.find_lost(worker, task_id, "w1") == (lease.token, 1, 3)
 
 
-def test_a_wake_up_nobody_can_serve_is_published_again_later(worker: Connection) -> None:
-    """It goes back to pending, not into oblivion."""
-    task_id = queued(worker)
+@pytest.mark.parametrize("now", ["queued", "pending"])
+def test_a_wake_up_nobody_can_serve_is_scheduled_anew(worker: Connection, now: str) -> None:
+    """Not pending: the mark of its publish may still come, and would strand it as queued."""
+    task_id = queued(worker, state=now)
     assert attempts.give_back(worker, task_id, "a.b", "no worker knows this type")
-    assert state(worker, task_id) == "pending"
+    assert state(worker, task_id) == "scheduled"
 
 
 def test_nul_in_an_error_message_is_stored_all_the_same(worker: Connection) -> None:

@@ -73,10 +73,11 @@ CREATE TRIGGER tasks_submitted AFTER INSERT ON tasks
 CREATE FUNCTION record_transition() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NOT (CASE OLD.state
-        WHEN 'queued' THEN NEW.state IN ('running', 'pending', 'cancelled', 'expired')
+        WHEN 'queued' THEN NEW.state IN ('running', 'scheduled', 'cancelled', 'expired')
         WHEN 'running' THEN
             NEW.state IN ('succeeded', 'failed', 'retrying', 'quarantined', 'cancelled')
-        WHEN 'pending' THEN NEW.state IN ('queued', 'running', 'cancelled', 'expired')
+        WHEN 'pending' THEN
+            NEW.state IN ('queued', 'running', 'scheduled', 'cancelled', 'expired')
         WHEN 'succeeded' THEN false
         WHEN 'scheduled' THEN NEW.state IN ('pending', 'cancelled', 'expired')
         WHEN 'retrying' THEN NEW.state IN ('pending', 'cancelled', 'expired')

@@ -41,10 +41,11 @@ SELECT lease_token AS token, attempt, max_attempts FROM tasks
 WHERE id = %(id)s AND worker = %(worker)s AND state = 'running';
 
 -- name: give_back
--- A wake-up reached a worker that does not know the task type: publish it again later.
-UPDATE tasks SET state = 'pending', reason = %(reason)s, publish_at = now() + interval '10 seconds'
-WHERE id = %(id)s AND type = %(type)s AND state = 'queued'
-RETURNING id;
+-- A wake-up reached a worker that does not know the task type: schedule it anew. It may not have
+-- been marked as queued yet.
+UPDATE tasks SET state = 'scheduled', reason = %(reason)s, due_at = now() + interval '10 seconds'
+WHERE id = %(id)s AND type = %(type)s AND state IN ('pending', 'queued')
+RETURNING id, pg_notify('taskyard_dispatch', '');
 
 -- name: report_progress
 -- Store how far an attempt is, if the lease is still ours.
