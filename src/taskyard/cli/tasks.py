@@ -91,7 +91,8 @@ def pools(as_json: Json = False, api: Api = DEFAULT_API) -> None:
     columns = ("name", "tasks", "execution", "concurrency", "depth", "consumers", "running")
     table = Table(*columns)
     for pool in found["items"]:
-        table.add_row(*(str(pool[column]) for column in columns))
+        shown = {**pool, "tasks": ", ".join(pool["tasks"])}
+        table.add_row(*(str(shown[column]) for column in columns))
     console.print(table)
 
 
