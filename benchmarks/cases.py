@@ -140,7 +140,7 @@ class Drain:
     @property
     def title(self) -> str:
         """What is done."""
-        return f"drain of {self.tasks:,} queued tasks, 2 processes, start and result stored"
+        return f"drain of {self.tasks:,} queued tasks, 4 processes, start and result stored"
 
     @property
     def metrics(self) -> Sequence[Metric]:

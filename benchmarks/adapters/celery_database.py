@@ -80,7 +80,7 @@ def start(
     celery = environment / "bin" / "celery"
     with log_file(folder, "peer-celery-database").open("wb") as output:
         worker = spawn(
-            [celery, "--app", "tasks", "worker", "--concurrency", "2", "--loglevel", "warning"],
+            [celery, "--app", "tasks", "worker", "--concurrency", "4", "--loglevel", "warning"],
             env=variables,
             output=output,
             cwd=_CODE,

@@ -83,7 +83,7 @@ def start(*, folder: Path, environment: Path) -> Iterator[FlaskCeleryRedis]:
         "--dir",
         data,
     ]
-    celery: _Command = [programs / "celery", "--app", "tasks", "worker", "--concurrency", "2"]
+    celery: _Command = [programs / "celery", "--app", "tasks", "worker", "--concurrency", "4"]
     gunicorn: _Command = [programs / "gunicorn", "--no-control-socket", "--workers", "2"]
     with ExitStack() as stack:
 

@@ -40,11 +40,17 @@ class Supervised:
     """A role and the process that plays it at the moment."""
 
     def __init__(
-        self, role: Role, environment: Mapping[str, str], *, say: Callable[[str], None]
+        self,
+        role: Role,
+        environment: Mapping[str, str],
+        *,
+        say: Callable[[str], None],
+        quiet_stop: bool,
     ) -> None:
         self.role = role
         self._environment = environment
         self._say = say
+        self._quiet_stop = quiet_stop
         self._process: Process | None = None
         self._ready = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -129,6 +135,8 @@ class Supervised:
         assert process.stdout is not None
         while (line := await _line(process.stdout)) is not None:
             self._last.append(line)
+            if self._quiet_stop and self._stopping.is_set():
+                continue  # beside a command, its output has the last word
             print(f"{self.role.name} | {line}", file=sys.stderr, flush=True)
 
     def _obituary(self, what: str) -> str:

@@ -78,7 +78,10 @@ class Stack:
             "TASKYARD_API_URL": self.api_url,
         }
         self._say("starting " + ", ".join(role.name for role in self._roles) + " …")
-        supervised = [Supervised(role, environment, say=self._say) for role in self._roles]
+        quiet = bool(self._command)
+        supervised = [
+            Supervised(role, environment, say=self._say, quiet_stop=quiet) for role in self._roles
+        ]
         keepers = [asyncio.create_task(each.keep()) for each in supervised]
         try:
             return await self._serve(servers, supervised, environment)
