@@ -10,7 +10,7 @@ from psycopg.rows import class_row
 
 from taskyard.core.states import State
 from taskyard.core.task import Failure, Lease, LeaseToken, TaskId
-from taskyard.storage.pool import Connection
+from taskyard.storage.pool import Cursor
 from taskyard.storage.sql import queries
 
 _SQL = queries("attempts")
@@ -28,11 +28,11 @@ class Outcome:
     attempt: int
 
 
-def claim(connection: Connection, task_id: TaskId, task_type: str, worker: str) -> Lease | None:
+def claim(cursor: Cursor, task_id: TaskId, task_type: str, worker: str) -> Lease | None:
     """Take the lease of a task, or return None when there is nothing to run."""
     token = LeaseToken(uuid4())
     given = {"id": task_id, "type": task_type, "worker": worker, "token": token}
-    row = connection.execute(_SQL["claim"], given).fetchone()
+    row = cursor.execute(_SQL["claim"], given).fetchone()
     if row is None:
         return None
     args, attempt, max_attempts, priority = row
@@ -47,13 +47,13 @@ def claim(connection: Connection, task_id: TaskId, task_type: str, worker: str) 
     )
 
 
-def finish(connection: Connection, lease: Lease, result: str) -> bool:
+def finish(cursor: Cursor, lease: Lease, result: str) -> bool:
     """Store the result, JSON text; return False when the lease was no longer ours."""
     given = {"id": lease.id, "token": lease.token, "result": result}
-    return connection.execute(_SQL["finish"], given).fetchone() is not None
+    return cursor.execute(_SQL["finish"], given).fetchone() is not None
 
 
-def fail(connection: Connection, task_id: TaskId, token: LeaseToken, failure: Failure) -> bool:
+def fail(cursor: Cursor, task_id: TaskId, token: LeaseToken, failure: Failure) -> bool:
     """End the task as failed; return False when the lease was no longer ours."""
     given = {
         "id": task_id,
@@ -61,11 +61,11 @@ def fail(connection: Connection, task_id: TaskId, token: LeaseToken, failure: Fa
         "error": _json(failure),
         "reason": failure.code,
     }
-    return connection.execute(_SQL["fail"], given).fetchone() is not None
+    return cursor.execute(_SQL["fail"], given).fetchone() is not None
 
 
 def retry(
-    connection: Connection,
+    cursor: Cursor,
     task_id: TaskId,
     token: LeaseToken,
     failure: Failure,
@@ -79,7 +79,7 @@ def retry(
         "reason": failure.code,
         "delay": delay.total_seconds(),
     }
-    return connection.execute(_SQL["retry"], given).fetchone() is not None
+    return cursor.execute(_SQL["retry"], given).fetchone() is not None
 
 
 def _json(failure: Failure) -> str:
@@ -88,31 +88,29 @@ def _json(failure: Failure) -> str:
     return msgspec.json.encode(shown).decode().replace("\\u0000", "\\ufffd")
 
 
-def find_lost(
-    connection: Connection, task_id: TaskId, worker: str
-) -> tuple[LeaseToken, int, int] | None:
+def find_lost(cursor: Cursor, task_id: TaskId, worker: str) -> tuple[LeaseToken, int, int] | None:
     """Return token, attempt and max_attempts of what `worker` runs under this id, or None."""
-    row = connection.execute(_SQL["find_lost"], {"id": task_id, "worker": worker}).fetchone()
+    row = cursor.execute(_SQL["find_lost"], {"id": task_id, "worker": worker}).fetchone()
     return None if row is None else (LeaseToken(row[0]), row[1], row[2])
 
 
-def give_back(connection: Connection, task_id: TaskId, task_type: str, reason: str) -> bool:
+def give_back(cursor: Cursor, task_id: TaskId, task_type: str, reason: str) -> bool:
     """Schedule a task anew whose wake-up this worker cannot serve."""
     given = {"id": task_id, "type": task_type, "reason": reason}
-    return connection.execute(_SQL["give_back"], given).fetchone() is not None
+    return cursor.execute(_SQL["give_back"], given).fetchone() is not None
 
 
-def report_progress(connection: Connection, lease: Lease, progress: dict[str, Any]) -> bool:
+def report_progress(cursor: Cursor, lease: Lease, progress: dict[str, Any]) -> bool:
     """Store how far an attempt is; return False when the lease was no longer ours."""
     given = {
         "id": lease.id,
         "token": lease.token,
         "progress": msgspec.json.encode(progress).decode(),
     }
-    return connection.execute(_SQL["report_progress"], given).fetchone() is not None
+    return cursor.execute(_SQL["report_progress"], given).fetchone() is not None
 
 
-def read_outcome(connection: Connection, task_id: UUID) -> Outcome | None:
+def read_outcome(cursor: Cursor, task_id: UUID) -> Outcome | None:
     """Return what became of a task so far, or None when there is no such task."""
-    with connection.cursor(row_factory=class_row(Outcome)) as cursor:
-        return cursor.execute(_SQL["read_outcome"], {"id": task_id}).fetchone()
+    with cursor.connection.cursor(row_factory=class_row(Outcome)) as rows:
+        return rows.execute(_SQL["read_outcome"], {"id": task_id}).fetchone()

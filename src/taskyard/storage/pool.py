@@ -17,6 +17,7 @@ _OPTIONS = "-c synchronous_commit=on -c timezone=UTC -c statement_timeout=30s -c
 
 AsyncConnection = psycopg.AsyncConnection[Any]
 Connection = psycopg.Connection[Any]
+Cursor = psycopg.Cursor[Any]
 Pool = AsyncConnectionPool[AsyncConnection]
 
 set_json_loads(msgspec.json.decode)

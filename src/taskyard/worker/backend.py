@@ -64,9 +64,9 @@ class TaskyardBackend(BaseBackend):
         except ValueError:
             return None
         try:
-            return attempts.read_outcome(self._runtime.connection(), wanted)
+            return attempts.read_outcome(self._runtime.cursor(), wanted)
         except psycopg.OperationalError:  # the connection was lost since; a new one may do
-            return attempts.read_outcome(self._runtime.connection(), wanted)
+            return attempts.read_outcome(self._runtime.cursor(), wanted)
 
     def _store_result(self, task_id: str, result: Any, state: str, *_: Any, **__: Any) -> Any:
         """Store nothing: the task did, before Celery heard of it."""
@@ -80,8 +80,8 @@ class TaskyardBackend(BaseBackend):
         request = kwargs.get("request")
         if isinstance(exc, NotRegistered) and request is not None:
             self._runtime.durably(
-                lambda connection: attempts.give_back(
-                    connection, TaskId(UUID(task_id)), request.name, "no worker knows this type"
+                lambda cursor: attempts.give_back(
+                    cursor, TaskId(UUID(task_id)), request.name, "no worker knows this type"
                 )
             )
 

@@ -50,8 +50,8 @@ class TaskyardTask(celery.Task):
             return self.run(*args, **kwargs)
         runtime: Runtime = self.app.taskyard
         lease = runtime.durably(
-            lambda connection: attempts.claim(
-                connection, TaskId(UUID(self.request.id)), self.name, runtime.worker
+            lambda cursor: attempts.claim(
+                cursor, TaskId(UUID(self.request.id)), self.name, runtime.worker
             )
         )
         if lease is None:
@@ -75,7 +75,7 @@ class TaskyardTask(celery.Task):
 
     def _store(self, runtime: Runtime, lease: Lease, result: str) -> bool:
         try:
-            return runtime.durably(lambda connection: attempts.finish(connection, lease, result))
+            return runtime.durably(lambda cursor: attempts.finish(cursor, lease, result))
         except psycopg.DataError as error:  # NUL in a string, a number beyond numeric
             raise ResultUnusable(f"Postgres cannot store the result: {error}") from None
 
@@ -91,13 +91,11 @@ class TaskyardTask(celery.Task):
         match outcome:
             case Failed(failure):
                 stored = runtime.durably(
-                    lambda connection: attempts.fail(connection, lease.id, lease.token, failure)
+                    lambda cursor: attempts.fail(cursor, lease.id, lease.token, failure)
                 )
             case Retried(failure, delay):
                 stored = runtime.durably(
-                    lambda connection: attempts.retry(
-                        connection, lease.id, lease.token, failure, delay
-                    )
+                    lambda cursor: attempts.retry(cursor, lease.id, lease.token, failure, delay)
                 )
             case _:
                 assert_never(outcome)

@@ -53,7 +53,7 @@ class Current:
         bounded = min(1.0, max(0.0, float(fraction)))
         progress = {"fraction": bounded, "message": message[:200].replace("\0", "")}
         try:
-            attempts.report_progress(running.runtime.connection(), running.lease, progress)
+            attempts.report_progress(running.runtime.cursor(), running.lease, progress)
         except psycopg.OperationalError:
             return  # progress is worth nothing that a retry would cost; the finish is what counts
 

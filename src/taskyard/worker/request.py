@@ -39,8 +39,8 @@ class AttemptRequest(Request):
         runtime: Runtime = self._app.taskyard
         task_id = TaskId(UUID(self.id))
         try:
-            connection = runtime.connection()
-            lost = attempts.find_lost(connection, task_id, runtime.worker)
+            cursor = runtime.cursor()
+            lost = attempts.find_lost(cursor, task_id, runtime.worker)
             if lost is None:
                 return
             token, attempt, max_attempts = lost
@@ -52,8 +52,8 @@ class AttemptRequest(Request):
                 jitter=random.random(),  # noqa: S311 - it spreads load, it guards nothing
             )
             if isinstance(outcome, Failed):
-                attempts.fail(connection, task_id, token, failure)
+                attempts.fail(cursor, task_id, token, failure)
             else:
-                attempts.retry(connection, task_id, token, failure, outcome.delay)
+                attempts.retry(cursor, task_id, token, failure, outcome.delay)
         except psycopg.Error as error:
             log.error("lost attempt not recorded", task_id=self.id, error=str(error))

@@ -8,7 +8,7 @@ import pytest
 
 from taskyard.core.task import Failure, TaskId
 from taskyard.storage import attempts
-from taskyard.storage.pool import Connection, connect_sync
+from taskyard.storage.pool import Cursor, connect_sync
 
 INSERT = """
 INSERT INTO tasks (id, type, pool, priority, state, max_attempts, due_at, publish_at, args,
@@ -17,13 +17,13 @@ VALUES (%s, 'a.b', 'p', 4, %s, 3, now() + %s, now(), '{"n": 1}', now() + %s)"""
 
 
 @pytest.fixture
-def worker(database_url: str) -> Iterator[Connection]:
-    with connect_sync(database_url, name="tests") as opened:
-        yield opened
+def worker(database_url: str) -> Iterator[Cursor]:
+    with connect_sync(database_url, name="tests") as opened, opened.cursor() as cursor:
+        yield cursor
 
 
 def queued(
-    worker: Connection,
+    worker: Cursor,
     *,
     state: str = "queued",
     due_in: timedelta = timedelta(0),
@@ -34,13 +34,13 @@ def queued(
     return task_id
 
 
-def state(worker: Connection, task_id: TaskId) -> str:
+def state(worker: Cursor, task_id: TaskId) -> str:
     row = worker.execute("SELECT state FROM tasks WHERE id = %s", (task_id,)).fetchone()
     assert row is not None
     return str(row[0])
 
 
-def test_the_first_claim_gets_the_arguments_the_second_nothing(worker: Connection) -> None:
+def test_the_first_claim_gets_the_arguments_the_second_nothing(worker: Cursor) -> None:
     """A duplicate wake-up is harmless."""
     task_id = queued(worker)
     lease = attempts.claim(worker, task_id, "a.b", "w1")
@@ -59,24 +59,24 @@ def test_the_first_claim_gets_the_arguments_the_second_nothing(worker: Connectio
     ],
 )
 def test_what_is_not_due_is_not_claimed(
-    worker: Connection, refused: dict[str, timedelta | str]
+    worker: Cursor, refused: dict[str, timedelta | str]
 ) -> None:
     """A forged wake-up starts nothing."""
     task_id = queued(worker, **refused)  # type: ignore[arg-type]
     assert attempts.claim(worker, task_id, "a.b", "w") is None
 
 
-def test_a_wake_up_of_another_type_claims_nothing(worker: Connection) -> None:
+def test_a_wake_up_of_another_type_claims_nothing(worker: Cursor) -> None:
     """The type in a message must be that of the row."""
     assert attempts.claim(worker, queued(worker), "a.c", "w") is None
 
 
-def test_a_pending_task_may_be_claimed_before_it_is_marked(worker: Connection) -> None:
+def test_a_pending_task_may_be_claimed_before_it_is_marked(worker: Cursor) -> None:
     """The wake-up can overtake the dispatcher's mark."""
     assert attempts.claim(worker, queued(worker, state="pending"), "a.b", "w") is not None
 
 
-def test_a_stale_attempt_cannot_write(worker: Connection) -> None:
+def test_a_stale_attempt_cannot_write(worker: Cursor) -> None:
     """Once the task is leased anew, result, failure, retry and progress are refused."""
     task_id = queued(worker)
     stale = attempts.claim(worker, task_id, "a.b", "w1")
@@ -97,7 +97,7 @@ def test_a_stale_attempt_cannot_write(worker: Connection) -> None:
     assert outcome.result == "fresh"
 
 
-def test_a_result_never_changes_once_written(worker: Connection) -> None:
+def test_a_result_never_changes_once_written(worker: Cursor) -> None:
     """Not even by the attempt that wrote it."""
     lease = attempts.claim(worker, queued(worker), "a.b", "w")
     assert lease is not None
@@ -106,7 +106,7 @@ def test_a_result_never_changes_once_written(worker: Connection) -> None:
     assert state(worker, lease.id) == "succeeded"
 
 
-def test_a_lost_attempt_is_found_by_its_own_worker_only(worker: Connection) -> None:
+def test_a_lost_attempt_is_found_by_its_own_worker_only(worker: Cursor) -> None:
     """A parent ends what its own child ran, nobody else's."""
     task_id = queued(worker)
     lease = attempts.claim(worker, task_id, "a.b", "w1")
@@ -116,14 +116,14 @@ def test_a_lost_attempt_is_found_by_its_own_worker_only(worker: Connection) -> N
 
 
 @pytest.mark.parametrize("now", ["queued", "pending"])
-def test_a_wake_up_nobody_can_serve_is_scheduled_anew(worker: Connection, now: str) -> None:
+def test_a_wake_up_nobody_can_serve_is_scheduled_anew(worker: Cursor, now: str) -> None:
     """Not pending: the mark of its publish may still come, and would strand it as queued."""
     task_id = queued(worker, state=now)
     assert attempts.give_back(worker, task_id, "a.b", "no worker knows this type")
     assert state(worker, task_id) == "scheduled"
 
 
-def test_nul_in_an_error_message_is_stored_all_the_same(worker: Connection) -> None:
+def test_nul_in_an_error_message_is_stored_all_the_same(worker: Cursor) -> None:
     """Postgres refuses the character; the failure must not be lost for it."""
     lease = attempts.claim(worker, queued(worker), "a.b", "w")
     assert lease is not None
