@@ -29,10 +29,15 @@ test: $(INSTALLED) ## every test, on private servers that the tests start
 bench: $(INSTALLED) ## measure us and our peers on the same work, print the ratios
 	$(PY) -m benchmarks
 
-lock: $(INSTALLED) ## resolve the dependencies anew into requirements.lock
-	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
-		--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-		--upgrade pyproject.toml --output-file requirements.lock
+# The image installs what runs in production: the same versions, a part of the same lock.
+COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+
+lock: $(INSTALLED) ## resolve the dependencies anew into the lock files
+	$(COMPILE) --all-extras --upgrade pyproject.toml --output-file requirements.lock
+	$(COMPILE) --extra workers --constraint requirements.lock pyproject.toml \
+		--output-file compose/requirements.lock
+	echo hatchling | $(COMPILE) --constraint requirements.lock - --output-file compose/build.lock
 
 clean: ## remove the environment and the private servers' data
 	rm -rf $(VENV) .taskyard

@@ -9,8 +9,9 @@ from quart import Blueprint, Response, request
 from taskyard.api import strict_json
 from taskyard.api.errors import describe
 from taskyard.api.parts import Parts
+from taskyard.api.render import respond
 from taskyard.api.request import convert, json_body, raw_body
-from taskyard.api.views import BatchItem, BatchView, respond
+from taskyard.api.views import BatchItem, BatchView
 from taskyard.core.errors import Fault, InvalidRequest, PayloadTooLarge, TaskyardError
 from taskyard.core.task import Accepted, NewTask
 from taskyard.services.dispatch import HOLD

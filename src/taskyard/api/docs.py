@@ -4,7 +4,7 @@ from quart import Blueprint, Response, abort, render_template
 
 from taskyard.api.errors import explanations
 from taskyard.api.openapi import OPERATIONS, document
-from taskyard.api.views import respond
+from taskyard.api.render import respond
 
 
 def docs_blueprint() -> Blueprint:

@@ -7,7 +7,8 @@ import structlog
 from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
 
-from taskyard.api.views import Fault, Problem, respond
+from taskyard.api.render import respond
+from taskyard.api.views import Fault, Problem
 from taskyard.core import errors
 from taskyard.core.errors import TaskyardError
 

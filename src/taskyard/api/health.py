@@ -3,7 +3,8 @@
 from quart import Blueprint, Response
 
 from taskyard.api.parts import Parts
-from taskyard.api.views import Live, Ready, respond
+from taskyard.api.render import respond
+from taskyard.api.views import Live, Ready
 from taskyard.core.errors import SchemaOutdated, StorageUnavailable
 from taskyard.storage.migrate import require_current
 from taskyard.storage.pool import borrowed

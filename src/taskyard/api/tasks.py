@@ -8,8 +8,9 @@ import msgspec
 from quart import Blueprint, Response, request
 
 from taskyard.api.parts import Parts
+from taskyard.api.render import accepted_view, respond, task_view
 from taskyard.api.request import convert, from_cursor, json_body, task_id, to_cursor
-from taskyard.api.views import TaskPage, accepted_view, respond, task_view
+from taskyard.api.views import TaskPage
 from taskyard.core.errors import Fault, InvalidRequest, TaskNotFound
 from taskyard.core.states import State
 from taskyard.core.task import TaskId

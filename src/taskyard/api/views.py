@@ -1,20 +1,12 @@
-"""What clients see: each JSON document as a struct, made from records."""
+"""What clients see: each JSON document as a struct."""
 
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from quart import Response
 
-from taskyard.broker.wakeup import exchange_name
-from taskyard.core.routing import TaskDefaults
-from taskyard.core.states import CELERY_STATES, State
-from taskyard.core.task import Accepted, NewTask, Task
-from taskyard.core.units import show_duration
-from taskyard.services.explain import Explanation
-from taskyard.services.pools import PoolStatus
+from taskyard.core.states import State
 from taskyard.services.submit import Submission
-from taskyard.storage.task_types import Announcement
 
 Json = dict[str, Any]
 
@@ -237,131 +229,3 @@ SCHEMAS = (
     AcceptedView, TaskView, TaskPage, EventList, Problem, Batch, BatchView, TaskTypeList,
     TaskTypeView, ExplainRequest, ExplanationView, PoolList, PoolView, Live, Ready,
 )  # fmt: skip
-
-
-def links(task_id: str) -> dict[str, str]:
-    """Where to go on from a task."""
-    return {
-        "self": f"/v1/tasks/{task_id}",
-        "events": f"/v1/tasks/{task_id}/events",
-        "cancel": f"/v1/tasks/{task_id}/cancel",
-    }
-
-
-def accepted_view(new: NewTask, accepted: Accepted) -> AcceptedView:
-    """Return what the caller sees of a stored submission."""
-    task_id = str(new.id)
-    return AcceptedView(
-        id=task_id,
-        type=new.type,
-        pool=new.pool,
-        priority=new.priority,
-        state=accepted.state,
-        created_at=accepted.created_at,
-        links=links(task_id),
-    )
-
-
-def task_view(task: Task) -> TaskView:
-    """Return what the caller sees of a task."""
-    task_id = str(task.id)
-    state = State(task.state)
-    return TaskView(
-        id=task_id,
-        type=task.type,
-        pool=task.pool,
-        priority=task.priority,
-        state=state,
-        celery_state=CELERY_STATES[state],
-        reason=task.reason,
-        args=task.args,
-        result=task.result,
-        error=TaskError(**task.error) if task.error else None,
-        attempt=task.attempt,
-        max_attempts=task.max_attempts,
-        progress=Progress(**task.progress) if task.progress else None,
-        labels=task.labels,
-        worker=task.worker,
-        created_at=task.created_at,
-        due_at=task.due_at,
-        expires_at=task.expires_at,
-        queued_at=task.queued_at,
-        started_at=task.started_at,
-        finished_at=task.finished_at,
-        links=links(task_id),
-    )
-
-
-def defaults_view(defaults: TaskDefaults) -> DefaultsView:
-    """Return what holds for a task type."""
-    return DefaultsView(
-        priority=defaults.priority,
-        timeout=show_duration(defaults.timeout),
-        retention=show_duration(defaults.retention),
-        max_args=defaults.max_args,
-        retry=RetryView(
-            max_attempts=defaults.retry.max_attempts,
-            base=show_duration(defaults.retry.base),
-            cap=show_duration(defaults.retry.cap),
-        ),
-    )
-
-
-def type_view(announced: Announcement, *, pool: str, defaults: TaskDefaults) -> TaskTypeView:
-    """Return what a worker said of a task type, and what the routing table adds."""
-    return TaskTypeView(
-        type=announced.type,
-        pool=pool,
-        description=announced.description,
-        schema=announced.schema,
-        defaults=defaults_view(defaults),
-        announced_at=announced.announced_at,
-    )
-
-
-def explanation_view(
-    found: Explanation, *, prefix: str, queue: str, announced: bool
-) -> ExplanationView:
-    """Return why a task type goes where it goes."""
-    route = found.route
-    return ExplanationView(
-        type=route.type,
-        pool=route.pool.name,
-        exchange=exchange_name(prefix),
-        routing_key=route.type,
-        queue=queue,
-        pattern=route.pattern,
-        why=found.why,
-        announced=announced,
-        defaults=defaults_view(route.defaults),
-        candidates=[
-            Candidate(pool=pool, pattern=pattern, matches=matched)
-            for pool, pattern, matched in found.candidates
-        ],
-    )
-
-
-def pool_view(status: PoolStatus) -> PoolView:
-    """Return how a pool stands."""
-    pool = status.pool
-    return PoolView(
-        name=pool.name,
-        tasks=list(pool.tasks),
-        execution=pool.execution,
-        concurrency=pool.concurrency,
-        queue=status.queue,
-        depth=status.depth.ready if status.depth else None,
-        consumers=status.depth.consumers if status.depth else None,
-        running=status.running,
-    )
-
-
-def respond(
-    body: Any,
-    status: int = 200,
-    headers: dict[str, str] | None = None,
-    *,
-    media_type: str = "application/json",
-) -> Response:
-    """Return a JSON response."""
-    return Response(msgspec.json.encode(body), status, headers, content_type=media_type)

@@ -3,17 +3,9 @@
 from quart import Blueprint, Response
 
 from taskyard.api.parts import Parts
+from taskyard.api.render import explanation_view, pool_view, respond, type_view
 from taskyard.api.request import convert, json_body
-from taskyard.api.views import (
-    ExplainRequest,
-    PoolList,
-    TaskTypeList,
-    TaskTypeView,
-    explanation_view,
-    pool_view,
-    respond,
-    type_view,
-)
+from taskyard.api.views import ExplainRequest, PoolList, TaskTypeList, TaskTypeView
 from taskyard.broker.wakeup import queue_name
 from taskyard.core.errors import PoolNotFound, UnknownTaskType
 from taskyard.core.routing import RoutingTable

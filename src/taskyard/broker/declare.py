@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from urllib.parse import unquote, urlsplit
 
 import amqp
-from amqp.exceptions import NotFound, PreconditionFailed
+from amqp.exceptions import AMQPNotImplementedError, NotFound, PreconditionFailed
 
 from taskyard.broker.topology import (
     Binding,
@@ -31,14 +31,16 @@ _TIMEOUT = 10.0
 
 @contextmanager
 def connected(url: str) -> Iterator[amqp.Connection]:
-    """Open a connection for administration. Raises BrokerUnavailable."""
+    """Open a connection for administration. Raises BrokerUnavailable, also when it breaks."""
     parts = urlsplit(url)
+    where = f"RabbitMQ at {parts.hostname}:{parts.port or 5672}"
     connection = amqp.Connection(
         f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}",
         userid=unquote(parts.username or "guest"),
         password=unquote(parts.password or "guest"),
         virtual_host=virtual_host(url),
-        ssl=parts.scheme == "amqps",
+        # Without its name the certificate of any server would do.
+        ssl={"server_hostname": parts.hostname} if parts.scheme == "amqps" else False,
         connect_timeout=_TIMEOUT,
         read_timeout=_TIMEOUT,
         write_timeout=_TIMEOUT,
@@ -46,10 +48,11 @@ def connected(url: str) -> Iterator[amqp.Connection]:
     try:
         connection.connect()
     except (OSError, amqp.AMQPError) as error:
-        where = f"{parts.hostname}:{parts.port or 5672}"
-        raise BrokerUnavailable(f"RabbitMQ at {where} does not answer: {error}") from error
+        raise BrokerUnavailable(f"{where} does not answer: {error}") from error
     try:
         yield connection
+    except (OSError, amqp.AMQPError) as error:
+        raise BrokerUnavailable(f"{where} did not go on: {error}") from error
     finally:
         connection.collect()
 
@@ -67,31 +70,20 @@ def wanted(connection: amqp.Connection, table: RoutingTable, prefix: str) -> Top
 
 def plan(connection: amqp.Connection, topology: Topology, ledger: Ledger) -> list[Step]:
     """Return what `apply` would do. Changes nothing."""
-    steps = [Step(change=Change.NOTE, what=text) for text in topology.warnings]
-    missing = set()
-    for thing in _things(topology):
-        step = _compare(connection, thing)
-        if step is not None:
-            steps.append(step)
-            if step.change is Change.CREATE:
-                missing.add(thing.name)
-    fresh = (b for b in topology.bindings if b not in ledger.bindings or b.queue in missing)
-    steps += [_binding_step(Change.CREATE, binding) for binding in sorted(fresh)]
-    steps += [_binding_step(Change.REMOVE, binding) for binding in _stale(topology, ledger)]
-    steps += _orphans(connection, topology, ledger).values()
-    return steps
+    return _differences(connection, topology, ledger) + _orphans(connection, topology, ledger)
 
 
 def apply(
-    connection: amqp.Connection, topology: Topology, ledger: Ledger
+    connection: amqp.Connection, topology: Topology, ledger: Ledger, *, url: str
 ) -> tuple[list[Step], Ledger]:
     """Make the broker as desired; return what was done and what to remember.
 
     A queue or exchange with other properties is reported and left alone, and a queue that holds
     messages or has consumers is never removed. Bindings are made anew each time, which heals what
     somebody removed by hand, and new ones are made before stale ones go: no type is ever unbound.
+    `url` is where `connection` leads: removing a queue may cost a connection.
     """
-    steps = plan(connection, topology, ledger)
+    steps = _differences(connection, topology, ledger)
     for thing in _things(topology):
         with suppress(PreconditionFailed), connection.channel() as channel:
             _declare(channel, thing)
@@ -101,14 +93,31 @@ def apply(
     for binding in _stale(topology, ledger):
         with suppress(NotFound), connection.channel() as channel:
             channel.queue_unbind(binding.queue, binding.exchange, binding.pattern)
-    kept = {queue.name for queue in topology.queues}
-    for name, step in _orphans(connection, topology, ledger).items():
-        if step.change is Change.CONFLICT:
-            kept.add(name)
-            continue
-        with connection.channel() as channel:
-            channel.queue_delete(name, if_unused=True, if_empty=True)
-    return steps, Ledger(queues=frozenset(kept), bindings=topology.bindings)
+    settled = {name: _settle(connection, name, url=url) for name in _orphaned(topology, ledger)}
+    orphans = {name: step for name, step in settled.items() if step is not None}
+    kept = {name for name, step in orphans.items() if step.change is Change.CONFLICT}
+    queues = kept | {queue.name for queue in topology.queues}
+    done = [*steps, *orphans.values()]
+    return done, Ledger(queues=frozenset(queues), bindings=topology.bindings)
+
+
+def _differences(connection: amqp.Connection, topology: Topology, ledger: Ledger) -> list[Step]:
+    """Return what is missing, stale or other than desired among what should be there."""
+    steps = [Step(change=Change.NOTE, what=text) for text in topology.warnings]
+    missing: set[str] = set()
+    for thing in _things(topology):
+        step = _compare(connection, thing)
+        if step is not None:
+            steps.append(step)
+            if step.change is Change.CREATE:
+                missing.add(thing.name)
+    # A binding goes with either of its ends.
+    fresh = (
+        b for b in topology.bindings if b not in ledger.bindings or {b.queue, b.exchange} & missing
+    )
+    steps += [_binding_step(Change.CREATE, binding) for binding in sorted(fresh)]
+    steps += [_binding_step(Change.REMOVE, binding) for binding in _stale(topology, ledger)]
+    return steps
 
 
 def _things(topology: Topology) -> Iterator[Exchange | Queue]:
@@ -164,21 +173,53 @@ def _binding_step(change: Change, binding: Binding) -> Step:
     return Step(change=change, what=f"binding {binding.exchange} ─{pattern}→ {binding.queue}")
 
 
-def _orphans(connection: amqp.Connection, topology: Topology, ledger: Ledger) -> dict[str, Step]:
+def _orphaned(topology: Topology, ledger: Ledger) -> list[str]:
     """Queues we made for pools that the routing table no longer has."""
-    found = {}
-    for name in sorted(ledger.queues - {queue.name for queue in topology.queues}):
+    return sorted(ledger.queues - {queue.name for queue in topology.queues})
+
+
+def _orphans(connection: amqp.Connection, topology: Topology, ledger: Ledger) -> list[Step]:
+    steps = (_orphan(connection, name) for name in _orphaned(topology, ledger))
+    return [step for step in steps if step is not None]
+
+
+def _orphan(connection: amqp.Connection, name: str) -> Step | None:
+    """Return what to do with a queue whose pool is gone; None when it is gone too."""
+    try:
+        with connection.channel() as channel:
+            found = channel.queue_declare(name, passive=True)
+    except NotFound:
+        return None
+    if found.message_count or found.consumer_count:
+        return _left_alone(
+            name, f"{found.message_count} messages and {found.consumer_count} consumers"
+        )
+    return Step(change=Change.REMOVE, what=f"queue {name} (its pool is gone)")
+
+
+def _settle(connection: amqp.Connection, name: str, *, url: str) -> Step | None:
+    """Remove a queue whose pool is gone unless it is in use; return what became of it.
+
+    A classic queue looks and goes in one step. Others refuse conditions with an error that ends
+    the connection (540, rabbit_quorum_queue.erl), so this has its own; they are looked at again.
+    """
+    step = _orphan(connection, name)
+    if step is None or step.change is Change.CONFLICT:
+        return step
+    with connected(url) as own:
         try:
-            with connection.channel() as channel:
-                state = channel.queue_declare(name, passive=True)
-        except NotFound:
-            continue
-        if state.message_count or state.consumer_count:
-            what = (
-                f"queue {name} has no pool any more, but {state.message_count} messages and "
-                f"{state.consumer_count} consumers: left alone"
-            )
-            found[name] = Step(change=Change.CONFLICT, what=what)
-        else:
-            found[name] = Step(change=Change.REMOVE, what=f"queue {name} (its pool is gone)")
-    return found
+            own.channel().queue_delete(name, if_unused=True, if_empty=True)
+            return step
+        except PreconditionFailed:
+            return _left_alone(name, "messages or consumers since a moment ago")
+        except AMQPNotImplementedError:
+            step = _orphan(connection, name)
+    if step is not None and step.change is Change.REMOVE:
+        with connection.channel() as channel:
+            channel.queue_delete(name)
+    return step
+
+
+def _left_alone(name: str, holds: str) -> Step:
+    what = f"queue {name} has no pool any more, but {holds}: left alone"
+    return Step(change=Change.CONFLICT, what=what)

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from enum import StrEnum
 
 import aio_pika
+import aiormq
 import structlog
-from aio_pika.abc import AbstractExchange
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPException, DeliveryError, PublishError
 
 from taskyard.broker import wakeup as wakeup_format
@@ -19,6 +19,7 @@ _CONFIRM_TIMEOUT = 10.0
 _CONNECT_TIMEOUT = 10.0
 _RECONNECT_AFTER = 1.0
 _HEARTBEAT = 15
+_PERSISTENT = 2  # delivery mode; the default is not
 
 
 class Confirm(StrEnum):
@@ -35,16 +36,19 @@ class Publisher:
 
     def __init__(self, url: str, exchange: str) -> None:
         self._url = url
-        self._exchange_name = exchange
-        self._exchange: AbstractExchange | None = None
+        self._exchange = exchange
+        # The channel below aio-pika's: there a publish need not wait until its own frame is
+        # written, which makes many of them twice as cheap (measured).
+        self._channel: aiormq.Channel | None = None
         self.connected = asyncio.Event()
 
     async def publish(self, wakeups: Sequence[WakeUp]) -> list[Confirm]:
         """Publish all, pipelined; return in order what the broker said to each."""
-        if not wakeups or self._exchange is None:
+        channel = self._channel
+        if not wakeups or channel is None:
             return [Confirm.UNANSWERED] * len(wakeups)
         publishing = [
-            asyncio.create_task(_publish_one(self._exchange, wakeup)) for wakeup in wakeups
+            asyncio.create_task(_publish_one(channel, self._exchange, wakeup)) for wakeup in wakeups
         ]
         # One limit for all: one for each would double the tasks that asyncio has to juggle.
         _, late = await asyncio.wait(publishing, timeout=_CONFIRM_TIMEOUT)
@@ -61,7 +65,7 @@ class Publisher:
             except (*CONNECTION_EXCEPTIONS, AMQPException, TimeoutError) as error:
                 log.warning("broker connection lost", error=str(error) or type(error).__name__)
             finally:
-                self._exchange = None
+                self._channel = None
                 self.connected.clear()
             await asyncio.sleep(_RECONNECT_AFTER)
 
@@ -79,25 +83,33 @@ class Publisher:
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
             connection.close_callbacks.add(on_close)
             channel.close_callbacks.add(on_close)
-            self._exchange = await channel.get_exchange(self._exchange_name, ensure=False)
+            underlay = await channel.get_underlay_channel()
+            assert isinstance(underlay, aiormq.Channel)
+            self._channel = underlay
             self.connected.set()
             log.info("broker connected")
             await lost
 
 
-async def _publish_one(exchange: AbstractExchange, wakeup: WakeUp) -> Confirm:
+async def _publish_one(channel: aiormq.Channel, exchange: str, wakeup: WakeUp) -> Confirm:
     sealed = wakeup_format.envelope(wakeup)
-    message = aio_pika.Message(
-        wakeup_format.BODY,
+    properties = aiormq.spec.Basic.Properties(
         headers=dict(sealed.headers),
         content_type=wakeup_format.CONTENT_TYPE,
         content_encoding=wakeup_format.CONTENT_ENCODING,
         correlation_id=sealed.correlation_id,
         priority=sealed.priority,
-        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        delivery_mode=_PERSISTENT,
     )
     try:
-        await exchange.publish(message, sealed.routing_key, mandatory=True)
+        await channel.basic_publish(
+            wakeup_format.BODY,
+            exchange=exchange,
+            routing_key=sealed.routing_key,
+            properties=properties,
+            mandatory=True,
+            wait=False,
+        )
     except PublishError:
         return Confirm.UNROUTABLE
     except DeliveryError:

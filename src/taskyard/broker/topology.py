@@ -30,15 +30,13 @@ class Queue:
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     pool: str | None = None
+    strict: bool = False  # delivers what is more urgent first, always
 
     @property
     def summary(self) -> str:
         """What kind of queue it is, for people."""
         kind = str(self.arguments.get("x-queue-type", "classic"))
-        if self.pool is None:
-            return kind
-        strict = kind == "quorum" or "x-max-priority" in self.arguments
-        return f"{kind}, priorities 0-{MOST_URGENT}" if strict else kind
+        return f"{kind}, priorities 0-{MOST_URGENT}" if self.strict else kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -134,7 +132,12 @@ def _pool_queue(pool: Pool, *, prefix: str, version: tuple[int, ...]) -> Queue:
         arguments["x-queue-type"] = "quorum"
     else:
         arguments["x-max-priority"] = MOST_URGENT
-    return Queue(name=queue_name(prefix, pool.name), arguments=arguments, pool=pool.name)
+    return Queue(
+        name=queue_name(prefix, pool.name),
+        arguments=arguments,
+        pool=pool.name,
+        strict=kind is QueueType.CLASSIC or version >= _STRICT_QUORUM,
+    )
 
 
 def _shown(version: tuple[int, ...]) -> str:

@@ -65,7 +65,8 @@ def spawn(folder: Path) -> PostgresServer:
     binaries, place = _reachable(_binaries(), folder, user)
     data = place / f"postgres-{_major(binaries)}"
     password = processes.secret(folder / "postgres.password")
-    processes.end_orphan(data / "postmaster.pid", marks=data)
+    # An immediate shutdown: its sessions must go too, or the folder still counts as in use.
+    processes.end_orphan(data / "postmaster.pid", marks=data, how=signal.SIGQUIT)
     (data / "postmaster.pid").unlink(missing_ok=True)
     if not (data / "PG_VERSION").exists():
         _initialise(binaries, data, password=password, user=user)
@@ -185,11 +186,13 @@ def _reachable(binaries: Path, folder: Path, user: str | None) -> tuple[Path, Pa
     place.mkdir(mode=0o711, exist_ok=True)
     if place.is_symlink() or place.stat().st_uid != os.geteuid():
         raise PermissionError(f"{place} belongs to somebody else; remove it")
+    place.chmod(0o711)  # whatever the umask made of it
     if not _can_run(binaries / "postgres", user):
         copied = place / "programs"
-        if not (copied / "bin" / "postgres").exists():
+        if not _can_run(copied / "bin" / "postgres", user):
             shutil.rmtree(copied, ignore_errors=True)
             shutil.copytree(binaries.parent, copied, symlinks=True)
+            subprocess.run(["chown", "-R", user, copied], check=True)
         binaries = copied / "bin"
     return binaries, place
 

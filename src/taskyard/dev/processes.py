@@ -70,7 +70,9 @@ def kill_group(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
-def end_orphan(pid_file: Path, *, marks: Path) -> None:
+def end_orphan(
+    pid_file: Path, *, marks: Path, how: signal.Signals = signal.SIGKILL, within: float = 10.0
+) -> None:
     """End the process that an earlier, killed run left behind, if it is still ours.
 
     A number may have gone to another process since: it is ours when `marks` stands in its
@@ -78,14 +80,22 @@ def end_orphan(pid_file: Path, *, marks: Path) -> None:
     """
     try:
         pid = int(pid_file.read_text().split()[0])
-        seen = Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes()
     except (OSError, ValueError, IndexError):
         return
-    if str(marks).encode() not in seen:
+    if not _is_marked(pid, marks):
         return
     with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not Path(f"/proc/{pid}").exists(), within=10, what=f"the end of {pid}")
+        os.kill(pid, how)
+    wait_until(lambda: not _is_marked(pid, marks), within=within, what=f"the end of process {pid}")
+
+
+def _is_marked(pid: int, marks: Path) -> bool:
+    """Return whether a process is ours and alive: one that has ended shows neither of the two."""
+    try:
+        seen = Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+    return str(marks).encode() in seen
 
 
 def wait_until(

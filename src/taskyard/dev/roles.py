@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -9,7 +10,7 @@ import tempfile
 import time
 from asyncio.subprocess import Process
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ _READY_WITHIN = 60.0
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 30.0
 _STEADY_AFTER = 60.0
 _LONGEST_LINE = 2**20
+_LAST_WORDS_WITHIN = 1.0
 
 
 class RoleFailed(Exception):
@@ -105,25 +107,34 @@ class Supervised:
             processes.kill_group(process.pid)
             await process.wait()
 
+    def kill(self) -> None:
+        """End the role and all its children at once."""
+        if self._process is not None and self._process.returncode is None:
+            processes.kill_group(self._process.pid)
+
     async def _play(self) -> int:
         """Start the process, pass on what it prints, return its exit code."""
         loop = asyncio.get_running_loop()
         with _readiness_socket() as (listener, address):
             loop.add_reader(listener, self._on_notify, listener)
-            self._process = process = await asyncio.create_subprocess_exec(
-                *self.role.argv,
-                env={**self._environment, "NOTIFY_SOCKET": address},
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                limit=_LONGEST_LINE,
-                start_new_session=True,
-                preexec_fn=processes.dies_with_us(signal.SIGTERM),
-            )
-            printing = asyncio.create_task(self._pass_on(process))
-            code = await process.wait()
+            async with _output_pipe() as (lines, output):
+                self._process = process = await asyncio.create_subprocess_exec(
+                    *self.role.argv,
+                    env={**self._environment, "NOTIFY_SOCKET": address},
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=asyncio.subprocess.STDOUT,
+                    start_new_session=True,
+                    preexec_fn=processes.dies_with_us(signal.SIGTERM),
+                )
+                os.close(output)
+                if self._stopping.is_set():  # while it started, so stop() has not seen it
+                    processes.kill_group(process.pid)
+                printing = asyncio.create_task(self._pass_on(lines))
+                code = await process.wait()
+                processes.kill_group(process.pid)
+                await asyncio.wait([printing], timeout=_LAST_WORDS_WITHIN)
             loop.remove_reader(listener)
-        processes.kill_group(process.pid)
         await printing
         return code
 
@@ -131,9 +142,8 @@ class Supervised:
         if b"READY=1" in listener.recv(4096):
             self._ready.set()
 
-    async def _pass_on(self, process: Process) -> None:
-        assert process.stdout is not None
-        while (line := await _line(process.stdout)) is not None:
+    async def _pass_on(self, lines: asyncio.StreamReader) -> None:
+        while (line := await _line(lines)) is not None:
             self._last.append(line)
             if self._quiet_stop and self._stopping.is_set():
                 continue  # beside a command, its output has the last word
@@ -158,6 +168,24 @@ async def _line(reader: asyncio.StreamReader) -> str | None:
 
 def _shown(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+@contextlib.asynccontextmanager
+async def _output_pipe() -> AsyncIterator[tuple[asyncio.StreamReader, int]]:
+    """What a role prints, and the descriptor it prints to, which the caller closes.
+
+    Not asyncio's own pipe: on it, wait() lasts until the pipe is closed, and a child that survived
+    the role may hold it open for ever.
+    """
+    read_end, write_end = os.pipe()
+    lines = asyncio.StreamReader(limit=_LONGEST_LINE)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(lines), os.fdopen(read_end, "rb", 0)
+    )
+    try:
+        yield lines, write_end
+    finally:
+        transport.close()
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -53,6 +53,8 @@ def start_servers(
     folder = folder.resolve()
     with contextlib.ExitStack() as stack:
         stack.enter_context(_locked(folder))
+        # Left after _stop: when one server fails, or a signal comes, nobody waits for the other.
+        waiting = stack.enter_context(ThreadPoolExecutor(2))
         running: list[PostgresServer | RabbitServer] = []
         stack.callback(_stop, running)
         database = broker = None
@@ -62,11 +64,10 @@ def start_servers(
         if database_url is None:
             database = postgres.spawn(folder)
             running.append(database)
-        with ThreadPoolExecutor(2) as waiting:
-            waits = [waiting.submit(broker.wait_ready, vhosts[0])] if broker else []
-            waits += [waiting.submit(database.wait_ready)] if database else []
-            for wait in waits:
-                wait.result()
+        waits = [waiting.submit(broker.wait_ready, vhosts[0])] if broker else []
+        waits += [waiting.submit(database.wait_ready)] if database else []
+        for wait in as_completed(waits):
+            wait.result()
         yield Servers(
             database_url=database_url or (database.url() if database else ""),
             postgres=database,

@@ -1,6 +1,7 @@
 """The supervisor behind `taskyard up`: servers, then roles, then whatever happens to them."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from taskyard.dev.servers import Servers, start_servers
 VHOST = "taskyard"
 PREFERRED_PORT = 8000
 _LOOK_EVERY = 0.5
+_COMMAND_STOPS_WITHIN = 1.0
 
 Prepare = Callable[[str, str], Coroutine[Any, Any, None]]
 
@@ -44,6 +46,8 @@ class Stack:
             PREFERRED_PORT if processes.is_free(PREFERRED_PORT) else processes.free_port()
         )
         self._stop = asyncio.Event()
+        self._supervised: list[Supervised] = []
+        self._dead: str | None = None
 
     @property
     def api_url(self) -> str:
@@ -56,10 +60,14 @@ class Stack:
         Returns the exit code: that of the command, 0 after a signal, 1 when something failed.
         """
         self._say("starting Postgres and RabbitMQ …")
-        with start_servers(
-            self._folder, vhosts=(VHOST,), database_url=database_url, amqp_url=amqp_url
-        ) as servers:
-            return asyncio.run(self._live(servers))
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the loop takes over
+        try:
+            with start_servers(
+                self._folder, vhosts=(VHOST,), database_url=database_url, amqp_url=amqp_url
+            ) as servers:
+                return asyncio.run(self._live(servers))
+        except KeyboardInterrupt:
+            return 0
 
     async def _live(self, servers: Servers) -> int:
         loop = asyncio.get_running_loop()
@@ -79,44 +87,57 @@ class Stack:
         }
         self._say("starting " + ", ".join(role.name for role in self._roles) + " …")
         quiet = bool(self._command)
-        supervised = [
+        self._supervised = supervised = [
             Supervised(role, environment, say=self._say, quiet_stop=quiet) for role in self._roles
         ]
         keepers = [asyncio.create_task(each.keep()) for each in supervised]
+        watching = asyncio.create_task(self._watch(servers))
         try:
-            return await self._serve(servers, supervised, environment)
+            code = await self._serve(servers, environment)
+            return 1 if self._dead else code
         except RoleFailed as error:
             self._say(str(error))
             return 1
         finally:
+            watching.cancel()
             # What brings work in stops first, what does it last.
             await asyncio.gather(*(each.stop() for each in supervised if each.role.first_to_stop))
             await asyncio.gather(*(each.stop() for each in supervised))
             await asyncio.gather(*keepers, return_exceptions=True)
 
-    async def _serve(
-        self, servers: Servers, supervised: Sequence[Supervised], environment: Mapping[str, str]
-    ) -> int:
-        ready = asyncio.gather(*(each.ready() for each in supervised))
+    async def _serve(self, servers: Servers, environment: Mapping[str, str]) -> int:
+        ready = asyncio.gather(*(each.ready() for each in self._supervised))
         if not await self._unless_stopped(asyncio.ensure_future(ready)):
             return 0
         self._announce(servers)
         if self._command:
             return await self._run_command(environment)
-        while not self._stop.is_set():
-            if (dead := await asyncio.to_thread(servers.dead)) is not None:
-                self._say(f"{dead} has died; see its log in {self._folder}")
-                return 1
-            await asyncio.wait([asyncio.ensure_future(self._stop.wait())], timeout=_LOOK_EVERY)
+        await self._stop.wait()
         return 0
 
+    async def _watch(self, servers: Servers) -> None:
+        """Stop everything when a private server dies."""
+        while (dead := servers.dead()) is None:
+            await asyncio.sleep(_LOOK_EVERY)
+        self._dead = dead
+        self._say(f"{dead} has died; see its log in {self._folder}")
+        self._stop.set()
+
     async def _run_command(self, environment: Mapping[str, str]) -> int:
-        command = await asyncio.create_subprocess_exec(*self._command, env=dict(environment))
+        command = await asyncio.create_subprocess_exec(
+            *self._command,
+            env=dict(environment),
+            preexec_fn=processes.dies_with_us(signal.SIGTERM),
+        )
         ended = asyncio.create_task(command.wait())
         if await self._unless_stopped(ended):
             return ended.result()
-        command.terminate()
-        await command.wait()
+        with contextlib.suppress(ProcessLookupError):
+            command.terminate()
+        await asyncio.wait([ended], timeout=_COMMAND_STOPS_WITHIN)
+        with contextlib.suppress(ProcessLookupError):
+            command.kill()
+        await ended
         return 130
 
     async def _unless_stopped(self, work: "asyncio.Future[Any]") -> bool:
@@ -133,7 +154,9 @@ class Stack:
     def _on_signal(self) -> None:
         if self._stop.is_set():
             self._say("stopping at once")
-            os._exit(1)  # the children get their signal from the kernel
+            for each in self._supervised:
+                each.kill()
+            os._exit(1)  # the servers get their signal from the kernel
         self._say("stopping …")
         self._stop.set()
 

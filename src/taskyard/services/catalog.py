@@ -21,16 +21,14 @@ class Catalog:
 
     def __init__(self) -> None:
         self.announced: Mapping[str, Announcement] = {}
-        self._validators: Mapping[str, jsonschema_rs.Validator] = {}
+        self._validators: Mapping[str, jsonschema_rs.Validator | None] = {}
 
     async def refresh(self, pool: Pool) -> None:
         """Read again what workers announced."""
         async with borrowed(pool) as connection:
             announced = await task_types.announcements(connection)
         self.announced = {each.type: each for each in announced}
-        self._validators = {
-            each.type: jsonschema_rs.validator_for(each.schema) for each in announced
-        }
+        self._validators = {each.type: _validator(each) for each in announced}
 
     def check(self, task_type: str, args: dict[str, Any]) -> None:
         """Raise InvalidArguments with a JSON Pointer for each argument that does not fit.
@@ -48,6 +46,15 @@ class Catalog:
             f"the arguments do not fit {task_type!r}; its schema is at /v1/task-types",
             faults=faults,
         )
+
+
+def _validator(announced: Announcement) -> jsonschema_rs.Validator | None:
+    """A schema that cannot be compiled is its worker's fault; the others must not suffer for it."""
+    try:
+        return jsonschema_rs.validator_for(announced.schema)
+    except (ValueError, jsonschema_rs.ReferencingError) as error:
+        log.error("schema of a task type is not valid", type=announced.type, error=str(error))
+        return None
 
 
 def _pointer(path: list[str | int]) -> str:

@@ -97,6 +97,8 @@ class FreshWakeUps:
             except StorageUnavailable as error:
                 # The rows are pending still; the dispatcher takes them when their hold ends.
                 log.warning("fresh wake-ups left to the dispatcher", error=error.detail)
+            except Exception:
+                log.exception("fresh wake-ups left to the dispatcher")
 
     async def _ring_if_asked(self) -> None:
         if self._ring:

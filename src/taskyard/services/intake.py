@@ -75,10 +75,18 @@ class Intake:
             if not self._waiting:
                 self._arrived.clear()
             if batch:
-                outcomes = await self._insert([task for task, _ in batch])
+                outcomes = await self._insert_whatever_comes([task for task, _ in batch])
                 for (_, stored), outcome in zip(batch, outcomes, strict=True):
                     if not stored.done():  # the caller may have gone
                         stored.set_result(outcome)
+
+    async def _insert_whatever_comes(self, tasks: Sequence[NewTask]) -> list[Stored]:
+        """A fault of ours must not end the writer: everybody after would wait for ever."""
+        try:
+            return await self._insert(tasks)
+        except Exception:
+            log.exception("storing failed in an unforeseen way", tasks=len(tasks))
+            return [OutcomeUnknown("a fault of ours while storing; it was logged")] * len(tasks)
 
     async def _insert(self, tasks: Sequence[NewTask]) -> list[Stored]:
         try:

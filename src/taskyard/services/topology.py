@@ -37,7 +37,8 @@ async def apply_topology(
 
         def act() -> tuple[list[Step], Ledger]:
             with declare.connected(amqp_url) as broker:
-                return declare.apply(broker, declare.wanted(broker, table, prefix), ledger)
+                topology = declare.wanted(broker, table, prefix)
+                return declare.apply(broker, topology, ledger, url=amqp_url)
 
         steps, applied = await asyncio.to_thread(act)
         await ledger_table.write(connection, broker_name, _to_rows(applied))

@@ -14,7 +14,7 @@ import pytest
 from taskyard.broker.declare import connected
 from taskyard.broker.publisher import Publisher, open_publisher
 from taskyard.broker.wakeup import BODY, exchange_name, fault, queue_name
-from taskyard.core.errors import InvalidRequest, StorageUnavailable
+from taskyard.core.errors import InvalidRequest, OutcomeUnknown, StorageUnavailable
 from taskyard.core.routing import Pool, RoutingTable
 from taskyard.core.task import Accepted, NewTask, TaskId
 from taskyard.dev.processes import free_port
@@ -225,3 +225,29 @@ async def test_a_database_that_is_away_is_a_definite_refusal(amqp_url: str, pref
     async with intake_of(nowhere, amqp_url, prefix) as intake:
         with pytest.raises(StorageUnavailable):
             await intake.store(new())
+
+
+@pytest.mark.usefixtures("topology")
+async def test_killed_connections_lose_nothing_that_was_accepted(
+    connection: Connection, database_url: str, amqp_url: str, prefix: str
+) -> None:
+    """Each caller gets an answer, each accepted task is there, and the intake goes on."""
+    kill = """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+              WHERE application_name = 'taskyard tests' AND pid <> pg_backend_pid()
+                AND datname = current_database()"""
+    async with intake_of(database_url, amqp_url, prefix) as intake:
+        accepted: list[TaskId] = []
+        for _ in range(10):
+            tasks = [new() for _ in range(100)]
+            storing = asyncio.gather(*map(intake.store, tasks), return_exceptions=True)
+            await connection.execute(kill)
+            for task, outcome in zip(tasks, await storing, strict=True):
+                if isinstance(outcome, Accepted):
+                    accepted.append(task.id)
+                else:
+                    assert isinstance(outcome, OutcomeUnknown | StorageUnavailable)
+        last = await intake.store(new())
+    cursor = await connection.execute(
+        "SELECT count(*) FROM tasks WHERE id = ANY (%s)", ([*accepted, last.id],)
+    )
+    assert await cursor.fetchone() == (len(accepted) + 1,)
