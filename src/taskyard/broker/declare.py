@@ -33,14 +33,16 @@ _TIMEOUT = 10.0
 def connected(url: str) -> Iterator[amqp.Connection]:
     """Open a connection for administration. Raises BrokerUnavailable, also when it breaks."""
     parts = urlsplit(url)
-    where = f"RabbitMQ at {parts.hostname}:{parts.port or 5672}"
+    tls = parts.scheme == "amqps"
+    host = f"{parts.hostname}:{parts.port or (5671 if tls else 5672)}"
+    where = f"RabbitMQ at {host}"
     connection = amqp.Connection(
-        f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}",
+        host,
         userid=unquote(parts.username or "guest"),
         password=unquote(parts.password or "guest"),
         virtual_host=virtual_host(url),
         # Without its name the certificate of any server would do.
-        ssl={"server_hostname": parts.hostname} if parts.scheme == "amqps" else False,
+        ssl={"server_hostname": parts.hostname} if tls else False,
         connect_timeout=_TIMEOUT,
         read_timeout=_TIMEOUT,
         write_timeout=_TIMEOUT,

@@ -3,6 +3,7 @@
 Pure. The one who asks the broker and changes it is declare.py.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -145,11 +146,6 @@ def _shown(version: tuple[int, ...]) -> str:
 
 
 def parse_version(text: str) -> tuple[int, ...]:
-    """Return the numbers a version begins with: "3.10.8" is (3, 10, 8)."""
-    numbers = []
-    for part in text.split("."):
-        digits = part[: len(part) - len(part.lstrip("0123456789"))]
-        if not digits:
-            break
-        numbers.append(int(digits))
-    return tuple(numbers)
+    """Return the numbers a version begins with: "4.3.0-rc.1" is (4, 3, 0)."""
+    found = re.match(r"\d+(\.\d+)*", text, re.ASCII)
+    return tuple(map(int, found[0].split("."))) if found else ()

@@ -91,7 +91,7 @@ class Stack:
             Supervised(role, environment, say=self._say, quiet_stop=quiet) for role in self._roles
         ]
         keepers = [asyncio.create_task(each.keep()) for each in supervised]
-        watching = asyncio.create_task(self._watch(servers))
+        self._watch(servers)
         try:
             code = await self._serve(servers, environment)
             return 1 if self._dead else code
@@ -99,7 +99,6 @@ class Stack:
             self._say(str(error))
             return 1
         finally:
-            watching.cancel()
             # What brings work in stops first, what does it last.
             await asyncio.gather(*(each.stop() for each in supervised if each.role.first_to_stop))
             await asyncio.gather(*(each.stop() for each in supervised))
@@ -115,13 +114,14 @@ class Stack:
         await self._stop.wait()
         return 0
 
-    async def _watch(self, servers: Servers) -> None:
-        """Stop everything when a private server dies."""
-        while (dead := servers.dead()) is None:
-            await asyncio.sleep(_LOOK_EVERY)
-        self._dead = dead
-        self._say(f"{dead} has died; see its log in {self._folder}")
-        self._stop.set()
+    def _watch(self, servers: Servers) -> None:
+        """Look every now and then, and stop everything when a private server has died."""
+        self._dead = servers.dead()
+        if self._dead is None:
+            asyncio.get_running_loop().call_later(_LOOK_EVERY, self._watch, servers)
+        else:
+            self._say(f"{self._dead} has died; see its log in {self._folder}")
+            self._stop.set()
 
     async def _run_command(self, environment: Mapping[str, str]) -> int:
         command = await asyncio.create_subprocess_exec(
