@@ -7,6 +7,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -65,13 +66,13 @@ def spawn(folder: Path) -> PostgresServer:
     binaries, place = _reachable(_binaries(), folder, user)
     data = place / f"postgres-{_major(binaries)}"
     password = processes.secret(folder / "postgres.password")
+    log = folder / "postgres.log"
     # An immediate shutdown: its sessions must go too, or the folder still counts as in use.
     processes.end_orphan(data / "postmaster.pid", marks=data, how=signal.SIGQUIT)
     (data / "postmaster.pid").unlink(missing_ok=True)
-    if not (data / "PG_VERSION").exists():
-        _initialise(binaries, data, password=password, user=user)
+    if not data.exists():
+        _initialise(binaries, data, password=password, log=log, user=user)
     port = processes.free_port()
-    log = folder / "postgres.log"
     with log.open("wb") as output:
         process = processes.spawn(
             [binaries / "postgres", "-D", data, *_settings(port)],
@@ -101,34 +102,44 @@ def _environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8", "TZ": "UTC"}
 
 
-def _initialise(binaries: Path, data: Path, *, password: str, user: str | None) -> None:
-    if data.exists():  # an earlier initdb was killed half way
-        shutil.rmtree(data)
-    data.mkdir(parents=True, mode=0o700)
+def _initialise(binaries: Path, data: Path, *, password: str, log: Path, user: str | None) -> None:
+    for halfway in data.parent.glob(f"{data.name}.*"):  # an earlier initdb was killed there
+        shutil.rmtree(halfway, ignore_errors=True)
+    # Elsewhere first: what has its final name is whole.
+    fresh = Path(tempfile.mkdtemp(prefix=f"{data.name}.", dir=data.parent))
     secret = data.parent / f".{data.name}.password"
     secret.touch(mode=0o600)
     secret.write_text(password)
     if user:
-        shutil.chown(data, user, _group(user))
+        shutil.chown(fresh, user, _group(user))
         shutil.chown(secret, user)
     try:
-        subprocess.run(
+        _run_initdb(binaries, fresh, secret=secret, log=log, user=user)
+    finally:
+        secret.unlink()
+    fresh.rename(data)
+
+
+def _run_initdb(binaries: Path, data: Path, *, secret: Path, log: Path, user: str | None) -> None:
+    with log.open("wb") as output:
+        initdb = processes.spawn(
             [
                 binaries / "initdb",
                 *("-D", data, "--username", _USER, "--pwfile", secret),
                 *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C"),
             ],
-            check=True,
             env=_environment(),
+            output=output,
+            dies_with=signal.SIGKILL,
             user=user,
-            extra_groups=[] if user else None,
-            cwd="/",
-            capture_output=True,
+            cwd=Path("/"),
         )
-    except subprocess.CalledProcessError as error:
-        raise ChildProcessError(f"initdb failed:\n{error.stderr.decode()}") from error
-    finally:
-        secret.unlink()
+    try:
+        code = initdb.wait()
+    finally:  # at a signal its own children go too: they would write on
+        processes.stop(initdb, signal.SIGKILL, within=_STOP_WITHIN)
+    if code:
+        raise ChildProcessError(f"initdb failed; it said:\n{processes.tail(log)}")
 
 
 def _binaries() -> Path:

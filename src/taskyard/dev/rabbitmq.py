@@ -81,12 +81,18 @@ def spawn(folder: Path, *, vhosts: Sequence[str]) -> RabbitServer:
     env = _environment(folder, dist_port=dist_port, epmd_port=epmd_port)
     log = folder / "output.log"
     with log.open("wb") as output:
-        # Run beside the node instead of left to it: a daemon it starts would stay behind.
+        # Run beside the node, and before it: a daemon that it starts itself would stay behind.
         names = processes.spawn(
             ["epmd", "-address", "127.0.0.1", "-port", str(epmd_port)],
             env=env,
             output=output,
             dies_with=signal.SIGKILL,
+        )
+        processes.wait_until(
+            lambda: not processes.is_free(epmd_port),
+            within=_READY_WITHIN,
+            what="epmd",
+            alive=lambda: names.poll() is None,
         )
         node = processes.spawn([server], env=env, output=output)
     (folder / "epmd.pid").write_text(str(names.pid))

@@ -1,7 +1,6 @@
 """The supervisor with real, tiny roles: what it starts, restarts, says and leaves behind."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -79,9 +78,9 @@ class Supervisor:
     process: subprocess.Popen[str]
     log: Path
 
-    def said(self, text: str) -> None:
-        """Wait until it has said something."""
-        until(lambda: text in self.log.read_text())
+    def said(self, text: str, *, times: int = 1) -> None:
+        """Wait until it has said something, that often."""
+        until(lambda: self.log.read_text().count(text) >= times)
 
     def below(self) -> list[psutil.Process]:
         """Return every process it has started."""
@@ -200,7 +199,7 @@ def test_a_dead_role_comes_back_later_each_time(tmp_path: Path) -> None:
             dead = up.role()
             dead.kill()
             up.said(f"worker died (signal SIGKILL); starting it again in {wait} s")
-            until(lambda wanted=number: up.log.read_text().count("worker | serving") == wanted)
+            up.said("worker | serving", times=number)
             assert up.role().pid != dead.pid
         up.process.terminate()
         assert up.ends() == 0
@@ -212,7 +211,7 @@ def test_a_role_that_leaves_children_behind_comes_back(tmp_path: Path) -> None:
         up.said("worker | serving")
         [child] = up.role().children()
         up.role().kill()
-        until(lambda: up.log.read_text().count("worker | serving") == 2)
+        up.said("worker | serving", times=2)
         gone([child])
         up.process.terminate()
         assert up.ends() == 0
@@ -308,12 +307,10 @@ def test_a_signal_during_a_command_ends_even_one_that_does_not_listen(tmp_path: 
         assert up.ends() == 130
 
 
-def test_a_dead_server_ends_everything(tmp_path: Path) -> None:
+def test_a_dead_server_ends_everything(folder: Path) -> None:
     """Nothing goes on without its server: it is named, and the exit code is 1."""
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
     started = time.monotonic()
-    with supervisor(tmp_path, role("api", STEADY), database_url=None) as up:
+    with supervisor(folder, role("api", STEADY), database_url=None) as up:
         up.said("api | serving")
         [server] = [each for each in up.below() if "postgres" in each.cmdline()[0]
                     and each.ppid() == up.process.pid]  # fmt: skip
@@ -323,11 +320,24 @@ def test_a_dead_server_ends_everything(tmp_path: Path) -> None:
     assert time.monotonic() - started < 30
 
 
-def test_a_signal_while_servers_start_ends_them(tmp_path: Path) -> None:
+def test_a_signal_while_servers_start_ends_them(folder: Path) -> None:
     """Not yet ready is no reason to leave something behind."""
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
-    with supervisor(tmp_path, role("api", STEADY), database_url=None) as up:
-        until(up.below)
-        os.kill(up.process.pid, signal.SIGTERM)
+    with supervisor(folder, role("api", STEADY), database_url=None) as up:
+        below = until(up.below)
+        up.process.terminate()
+        assert up.process.wait(15) == 0
+        gone(below)
+
+
+def test_a_database_that_was_being_made_when_all_was_killed_is_made_anew(folder: Path) -> None:
+    """Half a cluster looks like a whole one; it must not be taken for one the next time."""
+    with supervisor(folder, role("api", STEADY), database_url=None) as up:
+        until(lambda: list(folder.glob("state/postgres-*/PG_VERSION")))
+        below = up.below()
+        up.process.kill()
+        up.process.wait()
+        gone(below)
+    with supervisor(folder, role("api", STEADY), database_url=None) as up:
+        up.said("api | serving")
+        up.process.terminate()
         assert up.ends() == 0
