@@ -27,6 +27,7 @@ Stored = Accepted | TaskyardError
 _MOST_WAITING = 10_000
 _ROWS_PER_INSERT = 500
 _WRITERS = 2  # while one waits for the disk, the other gathers
+_TRIES_AFTER_BREAK = 10  # a pool may hold as many connections that a restart of the server broke
 
 
 class Intake:
@@ -46,7 +47,7 @@ class Intake:
         """Store one submission; returns once it is committed.
 
         Raises Overloaded and StorageUnavailable when it was not stored, and OutcomeUnknown when
-        the connection broke during the commit and a look-up by id did not find it.
+        the connection broke during the commit and the database stayed away.
         """
         if len(self._waiting) >= _MOST_WAITING:
             raise Overloaded("too many submissions wait for the database; try again in a second")
@@ -96,7 +97,7 @@ class Intake:
                 except psycopg.OperationalError as error:
                     if not connection.broken:  # it was refused whole: a lock, a time limit
                         raise StorageUnavailable("the database is too busy; try again") from error
-                    return await self._look_up(tasks)
+                    return await self._insert_again(tasks)
         except StorageUnavailable as error:
             return [error] * len(tasks)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
@@ -121,16 +122,21 @@ class Intake:
         half = len(tasks) // 2
         return await self._insert(tasks[:half]) + await self._insert(tasks[half:])
 
-    async def _look_up(self, tasks: Sequence[NewTask]) -> list[Stored]:
-        """The connection broke: what was committed is found by its id."""
+    async def _insert_again(self, tasks: Sequence[NewTask]) -> list[Stored]:
+        """The connection broke: what was committed after all is found by its id, not stored twice.
+
+        An INSERT of an id whose commit is still under way waits for the outcome of that commit.
+        """
+        for _ in range(_TRIES_AFTER_BREAK):
+            try:
+                async with borrowed(self._pool) as connection:
+                    accepted = await tasks_table.insert(connection, tasks)
+            except (StorageUnavailable, psycopg.Error) as error:
+                log.warning("storing again failed", error=str(error).strip())
+            else:
+                return self._stored(tasks, accepted)
         unknown = OutcomeUnknown("the database connection broke while storing; try again")
-        try:
-            async with borrowed(self._pool) as connection:
-                found = await tasks_table.find_accepted(connection, [task.id for task in tasks])
-        except StorageUnavailable:
-            found = {}
-        self._stored([task for task in tasks if task.id in found], found)
-        return [found.get(task.id, unknown) for task in tasks]
+        return [unknown] * len(tasks)
 
 
 @asynccontextmanager

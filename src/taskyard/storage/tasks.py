@@ -1,6 +1,6 @@
 """Tasks as the API and the dispatcher see them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ _SQL = queries("tasks")
 
 
 async def insert(connection: AsyncConnection, tasks: Sequence[NewTask]) -> dict[TaskId, Accepted]:
-    """Store all submissions or none, in one commit."""
+    """Store all submissions or none, in one commit. What is stored already is left as it is."""
     columns = {
         "ids": [task.id for task in tasks],
         "types": [task.type for task in tasks],
@@ -31,15 +31,12 @@ async def insert(connection: AsyncConnection, tasks: Sequence[NewTask]) -> dict[
         "holds": [task.hold for task in tasks],
     }
     cursor = await connection.execute(_SQL["insert_tasks"], columns)
-    return {row[0]: _accepted(row) for row in await cursor.fetchall()}
-
-
-async def find_accepted(
-    connection: AsyncConnection, ids: Iterable[TaskId]
-) -> dict[TaskId, Accepted]:
-    """Return which of these submissions the database has."""
-    cursor = await connection.execute(_SQL["find_accepted"], {"ids": list(ids)})
-    return {row[0]: _accepted(row) for row in await cursor.fetchall()}
+    accepted = {row[0]: _accepted(row) for row in await cursor.fetchall()}
+    if len(accepted) < len(tasks):
+        earlier = [task.id for task in tasks if task.id not in accepted]
+        cursor = await connection.execute(_SQL["find_accepted"], {"ids": earlier})
+        accepted |= {row[0]: _accepted(row) for row in await cursor.fetchall()}
+    return accepted
 
 
 def _accepted(row: tuple[Any, ...]) -> Accepted:

@@ -18,12 +18,14 @@ Connection = psycopg.AsyncConnection[Any]
 
 INSERT = """
 INSERT INTO tasks (id, type, pool, priority, state, max_attempts, due_at, publish_at, args,
-                   finished_at, lease_token)
+                   finished_at, lease_token, lease_expires_at)
 VALUES (%(id)s, 'a.b', 'p', 4, %(state)s, 3, now(), now(), '{}',
-        CASE WHEN %(ended)s THEN now() END, CASE WHEN %(state)s = 'running' THEN %(id)s END)"""
+        CASE WHEN %(ended)s THEN now() END, CASE WHEN %(state)s = 'running' THEN %(id)s END,
+        CASE WHEN %(state)s = 'running' THEN now() END)"""
 MOVE = """
 UPDATE tasks SET state = %(state)s, finished_at = CASE WHEN %(ended)s THEN now() END,
-                 lease_token = CASE WHEN %(state)s = 'running' THEN id END
+                 lease_token = CASE WHEN %(state)s = 'running' THEN id END,
+                 lease_expires_at = CASE WHEN %(state)s = 'running' THEN now() END
 WHERE id = %(id)s"""
 
 
@@ -82,7 +84,8 @@ async def test_a_row_cannot_contradict_itself(
     """An end has a time, a lease has a runner, a state is one of ours."""
     state = State.RUNNING if "succeeded" in change else State.QUEUED
     task_id = await insert(connection, state)
-    statement = f"UPDATE tasks SET {change}, lease_token = NULL WHERE id = %s"
+    ended = "lease_token = NULL, lease_expires_at = NULL"
+    statement = f"UPDATE tasks SET {change}, {ended} WHERE id = %s"
     if "lease_token" in change:
         statement = f"UPDATE tasks SET {change} WHERE id = %s"
     with pytest.raises(psycopg.errors.CheckViolation) as caught:

@@ -4,6 +4,7 @@
 -- Take the lease, unless the task is ended, leased, expired or not due. No row: nothing to run.
 UPDATE tasks SET
     state = 'running', attempt = attempt + 1, lease_token = %(token)s, worker = %(worker)s,
+    lease_expires_at = now() + interval '15 seconds',
     started_at = now(), reason = NULL, progress = NULL
 WHERE id = %(id)s AND type = %(type)s AND state IN ('pending', 'queued')
   AND due_at <= now() AND (expires_at IS NULL OR expires_at > now())
@@ -14,23 +15,24 @@ RETURNING args, attempt, max_attempts, priority;
 -- name: finish
 -- Store the result, if the lease is still ours.
 UPDATE tasks SET
-    state = 'succeeded', finished_at = now(), lease_token = NULL, result = %(result)s::jsonb,
-    error = NULL
+    state = 'succeeded', finished_at = now(), lease_token = NULL, lease_expires_at = NULL,
+    result = %(result)s::jsonb, error = NULL
 WHERE id = %(id)s AND lease_token = %(token)s
 RETURNING id;
 
 -- name: fail
 -- Store why the task failed for good, if the lease is still ours.
 UPDATE tasks SET
-    state = 'failed', finished_at = now(), lease_token = NULL, error = %(error)s::jsonb,
-    reason = %(reason)s
+    state = 'failed', finished_at = now(), lease_token = NULL, lease_expires_at = NULL,
+    error = %(error)s::jsonb, reason = %(reason)s
 WHERE id = %(id)s AND lease_token = %(token)s
 RETURNING id;
 
 -- name: retry
 -- Give the task back to run again after a wait, if the lease is still ours.
 UPDATE tasks SET
-    state = 'retrying', lease_token = NULL, error = %(error)s::jsonb, reason = %(reason)s,
+    state = 'retrying', lease_token = NULL, lease_expires_at = NULL,
+    error = %(error)s::jsonb, reason = %(reason)s,
     due_at = now() + %(delay)s * interval '1 second'
 WHERE id = %(id)s AND lease_token = %(token)s
 RETURNING id, pg_notify('taskyard_dispatch', '');

@@ -1,7 +1,8 @@
 -- The statements of the API side and the dispatcher on tasks. What workers do is in attempts.sql.
 
 -- name: insert_tasks
--- Store submissions, many in one statement: they share one commit.
+-- Store submissions, many in one statement: they share one commit. After a broken connection it is
+-- said again, and may have been heard the first time.
 INSERT INTO tasks (id, type, pool, priority, args, labels, max_attempts,
                    state, due_at, publish_at, expires_at)
 SELECT id, type, pool, priority, args::jsonb, labels::jsonb, max_attempts,
@@ -18,10 +19,11 @@ FROM (
         AS given (id, type, pool, priority, args, labels, max_attempts,
                   delay, run_at, expires_in, hold)
 ) AS submitted
+ON CONFLICT (id) DO NOTHING
 RETURNING id, state, created_at, due_at;
 
 -- name: find_accepted
--- Look up submissions whose outcome was lost with the connection.
+-- Submissions that an earlier INSERT stored, whose outcome was lost with the connection.
 SELECT id, state, created_at, due_at FROM tasks WHERE id = ANY (%(ids)s);
 
 -- name: get_task
