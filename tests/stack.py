@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import httpx
 import psutil
@@ -35,6 +37,24 @@ def until(
     return answer
 
 
+class NotifySocket:
+    """What a process tells that it is ready, by the protocol of sd_notify(3)."""
+
+    def __enter__(self) -> "NotifySocket":
+        self.address = f"@taskyard-tests-{uuid4().hex}"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind("\0" + self.address[1:])
+        return self
+
+    def wait(self, within: float) -> None:
+        """Return once READY=1 has come; raises TimeoutError."""
+        self._socket.settimeout(within)
+        assert self._socket.recv(100) == b"READY=1"
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+
 @dataclass(frozen=True)
 class Gateway:
     """What a test may do with a running stack."""
@@ -43,6 +63,7 @@ class Gateway:
     http: httpx.Client
     ready: Json
     log: Path
+    env: dict[str, str]
 
     def submit(self, task_type: str, args: Json | None = None, **more: Any) -> Json:
         """Submit a task that must be accepted."""
@@ -71,10 +92,40 @@ class Gateway:
         """Return the history of a task."""
         return list(self.http.get(f"/v1/tasks/{task_id}/events").json()["items"])
 
+    @contextmanager
+    def worker(self, pool: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Start one more worker of a pool, ready to work; SIGTERM ends it, if the test did not."""
+        with NotifySocket() as notify:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "taskyard", "worker", pool],
+                env=self.env
+                | {
+                    "TASKYARD_DATABASE_URL": self.ready["database_url"],
+                    "TASKYARD_AMQP_URL": self.ready["amqp_url"],
+                    "NOTIFY_SOCKET": notify.address,
+                },
+                stderr=subprocess.DEVNULL,
+            )
+            try:
+                notify.wait(30)
+                yield process
+            finally:
+                if process.poll() is None:
+                    process.terminate()
+                assert process.wait(60) == 0
+
     def processes(self, *words: str) -> list[psutil.Process]:
         """Return the processes of the stack whose command line ends with these words."""
         below = psutil.Process(self.process.pid).children(recursive=True)
-        return [each for each in below if tuple(each.cmdline()[-len(words) :]) == words]
+        return [each for each in below if tuple(_command(each)[-len(words) :]) == words]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    """Return the command line of a process; of one that has just ended, nothing."""
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return []
 
 
 def deployment() -> dict[str, str]:
@@ -113,7 +164,7 @@ def gateway(**settings: str) -> Iterator[Gateway]:
             assert line, f"the stack did not start:\n{log.read_text()[-4000:]}"
             ready = json.loads(line)
             with httpx.Client(base_url=ready["api_url"], timeout=30) as http:
-                yield Gateway(process, http, ready, log)
+                yield Gateway(process, http, ready, log, env)
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)

@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from taskyard import files
     from taskyard.worker.current import current as current
+    from taskyard.worker.outcome import Interrupted as Interrupted
     from taskyard.worker.outcome import Permanent as Permanent
     from taskyard.worker.outcome import Retry as Retry
     from taskyard.worker.task import task as task
 
-__all__ = ["Permanent", "Retry", "current", "files", "task"]
+__all__ = ["Interrupted", "Permanent", "Retry", "current", "files", "task"]
 
 _HOMES = {
+    "Interrupted": "taskyard.worker.outcome",
     "Permanent": "taskyard.worker.outcome",
     "Retry": "taskyard.worker.outcome",
     "current": "taskyard.worker.current",

@@ -204,7 +204,8 @@ def run_worker(given: Settings, pool_name: str) -> int:
         log.info("worker ready", pool=pool.name, worker=name, types=[a.type for a in announced])
         notify.ready()
 
-    return serve(app, pool, name=name, on_ready=on_ready)
+    drain = min(pool.drain, given.longest_drain).total_seconds()
+    return serve(app, pool, name=name, drain=drain, on_ready=on_ready)
 
 
 async def migrate_database(given: Settings) -> list[str]:

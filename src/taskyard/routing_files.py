@@ -75,7 +75,12 @@ def _read_defaults(file: dict[str, Any], faults: list[Fault]) -> dict[str, TaskD
         where = f'tasks.toml ["{pattern}"]'
         if problem := topics.problem(pattern):
             faults.append(Fault(where, problem))
-        defaults[pattern] = TaskDefaults(**_read_entry(where, entry, _TASK, faults))
+        read = TaskDefaults(**_read_entry(where, entry, _TASK, faults))
+        if read.at_most_once and "max_attempts" in entry.get("retry", {}):
+            faults.append(
+                Fault(f"{where} retry", "names max_attempts, but at_most_once allows only one")
+            )
+        defaults[pattern] = read
     return defaults
 
 
@@ -142,12 +147,24 @@ def _text(read: Callable[[str], Any], example: str) -> Reader:
     return reader
 
 
+def _yes_or_no(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"is {value!r}; write true or false")
+    return value
+
+
+def _exception_problem(text: str) -> str | None:
+    return None if _MODULE.fullmatch(text) else "is not the name of an exception class"
+
+
 _duration = _text(units.duration, '"90s"')
 
 _RETRY: Mapping[str, Reader] = {
     "max_attempts": _integer(1, 1000),
     "base": _duration,
     "cap": _duration,
+    "max_crashes": _integer(1, 1000),
+    "permanent": _strings(_exception_problem),
 }
 
 
@@ -177,6 +194,9 @@ _POOL: Mapping[str, Reader] = {
 _TASK: Mapping[str, Reader] = {
     "priority": _integer(0, 9),
     "timeout": _duration,
+    "deadline": _duration,
+    "cancel_grace": _duration,
+    "at_most_once": _yes_or_no,
     "retry": _retry,
     "retention": _duration,
     "max_args": _text(units.size, '"256KiB"'),

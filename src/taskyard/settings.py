@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from taskyard.core import units
 from taskyard.core.errors import Fault, InvalidSettings
 
 PREFIX = "TASKYARD_"
@@ -24,6 +26,7 @@ class Settings:
     api_host: str = "127.0.0.1"
     api_port: int = 8000
     api_workers: int = 1
+    longest_drain: timedelta = timedelta(days=1)
     log_format: str = "auto"
     log_level: str = "info"
 
@@ -116,6 +119,11 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "api_workers": Setting(
         parse=_number(1, 64), default="1", meaning="how many processes serve the API"
+    ),
+    "longest_drain": Setting(
+        parse=units.duration,
+        default="1d",
+        meaning="bounds the drain of every pool: how long a stopping worker lets its tasks run",
     ),
     "log_format": Setting(
         parse=_one_of("auto", "human", "json"),

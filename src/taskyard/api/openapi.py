@@ -16,13 +16,17 @@ from taskyard.services.submit import Submission
 
 _REFERENCE = "#/components/schemas/{name}"
 _JSON = "application/json"
+_DESCRIPTIONS = {200: "As asked.", 202: "Accepted.", 503: "Not ready."}
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One method of one path. `refusals` maps a status to the codes it may come with."""
+    """One method of one path, answered with `status` or one of `also`.
+
+    `refusals` maps a status to the codes it may come with.
+    """
 
     method: str
     path: str
@@ -33,6 +37,7 @@ class Operation:
     body: Mapping[str, Any] | None = None
     example: Any = None
     status: int = 200
+    also: tuple[int, ...] = ()
     answer: Any = None
     refusals: Mapping[int, tuple[str, ...]] | None = None
 
@@ -128,9 +133,14 @@ OPERATIONS: tuple[Operation, ...] = (
         method="post",
         path="/v1/tasks/{task}/cancel",
         tag="Tasks",
-        summary="Cancel a task that has not started",
-        answer=views.TaskView,
-        refusals={**_NO_TASK, 409: ("already-running", "already-ended"), **_AWAY},
+        summary="Cancel a task",
+        description=(
+            "200 and `prevented` when it did not run; 202 and `interrupted` when it runs: it is "
+            "asked to stop, and killed after the grace of its type."
+        ),
+        answer=views.CancelView,
+        also=(202,),
+        refusals={**_NO_TASK, 409: ("too-late",), **_AWAY},
     ),
     Operation(
         method="get",
@@ -189,6 +199,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Whether it can accept tasks",
         description="503 when the database is away or its schema is outdated. A broker that is "
         "away does not matter here: tasks are accepted and wait.",
+        also=(503,),
         answer=views.Ready,
     ),
 )
@@ -220,9 +231,12 @@ def _operation(operation: Operation) -> Json:
         "tags": [operation.tag],
         "summary": operation.summary,
         "responses": {
-            str(operation.status): {
-                "description": "Accepted." if operation.status == 202 else "As asked.",
-                "content": {_JSON: {"schema": _schema(operation.answer)}},
+            **{
+                str(status): {
+                    "description": _DESCRIPTIONS[status],
+                    "content": {_JSON: {"schema": _schema(operation.answer)}},
+                }
+                for status in (operation.status, *operation.also)
             },
             **_refusals(operation),
         },
@@ -235,10 +249,6 @@ def _operation(operation: Operation) -> Json:
         content = {media: {"schema": _schema(kind)} for media, kind in operation.body.items()}
         content[_JSON]["example"] = operation.example
         described["requestBody"] = {"required": True, "content": content}
-    if operation.path == "/readyz":
-        described["responses"]["503"] = described["responses"]["200"] | {
-            "description": "Not ready."
-        }
     return described
 
 

@@ -10,11 +10,11 @@ from quart import Blueprint, Response, request
 from taskyard.api.parts import Parts
 from taskyard.api.render import accepted_view, respond, task_view
 from taskyard.api.request import convert, from_cursor, json_body, task_id, to_cursor
-from taskyard.api.views import TaskPage
+from taskyard.api.views import CancelView, TaskPage
 from taskyard.core.errors import Fault, InvalidRequest, TaskNotFound
 from taskyard.core.states import State
 from taskyard.core.task import TaskId
-from taskyard.services.cancel import cancel
+from taskyard.services.cancel import Receipt, cancel
 from taskyard.services.dispatch import HOLD
 from taskyard.services.submit import Submission, prepare
 from taskyard.storage import tasks as tasks_table
@@ -91,7 +91,9 @@ def tasks_blueprint(parts: Parts) -> Blueprint:
 
     @blueprint.post("/v1/tasks/<task>/cancel")
     async def cancel_task(task: str) -> Response:
-        return respond(task_view(await cancel(parts.pool, task_id(task))))
+        receipt, found = await cancel(parts.pool, task_id(task))
+        status = 200 if receipt is Receipt.PREVENTED else 202
+        return respond(CancelView(receipt=receipt, task=task_view(found)), status)
 
     return blueprint
 

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from taskyard.core.states import State
+from taskyard.services.cancel import Receipt
 from taskyard.services.submit import Submission
 
 Json = dict[str, Any]
@@ -53,16 +54,32 @@ class TaskView(msgspec.Struct, kw_only=True):
     error: TaskError | None
     attempt: int
     max_attempts: int
+    generation: int
+    error_count: int
+    crash_count: int
     progress: Progress | None
     labels: dict[str, str]
     worker: str | None
     created_at: datetime
     due_at: datetime
     expires_at: datetime | None
+    deadline_at: datetime | None
+    cancel_requested_at: datetime | None
     queued_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
     links: dict[str, str]
+
+
+class CancelView(msgspec.Struct, kw_only=True):
+    """What a cancel came to, and the task as it stands.
+
+    `prevented`: no further attempt runs, and none at all if `task.attempt` is 0. `interrupted`: the
+    task runs and was asked to stop; it may still end in another way, and may have had effects.
+    """
+
+    receipt: Receipt
+    task: TaskView
 
 
 class TaskPage(msgspec.Struct, kw_only=True):
@@ -73,14 +90,17 @@ class TaskPage(msgspec.Struct, kw_only=True):
 
 
 class EventView(msgspec.Struct, kw_only=True):
-    """One change of a task's state."""
+    """One change of a task's state: `error` is that of the attempt that ended with it."""
 
     seq: int
     at: datetime
     state: State
+    generation: int
     attempt: int
     worker: str | None
     reason: str | None
+    error: TaskError | None
+    detail: Json | None
 
 
 class EventList(msgspec.Struct, kw_only=True):
@@ -134,6 +154,8 @@ class RetryView(msgspec.Struct, kw_only=True):
     max_attempts: int
     base: str
     cap: str
+    max_crashes: int
+    permanent: list[str]
 
 
 class DefaultsView(msgspec.Struct, kw_only=True):
@@ -141,6 +163,9 @@ class DefaultsView(msgspec.Struct, kw_only=True):
 
     priority: int
     timeout: str
+    deadline: str | None
+    cancel_grace: str
+    at_most_once: bool
     retention: str
     max_args: int
     retry: RetryView
@@ -227,5 +252,5 @@ class Ready(msgspec.Struct, kw_only=True):
 
 SCHEMAS = (
     AcceptedView, TaskView, TaskPage, EventList, Problem, Batch, BatchView, TaskTypeList,
-    TaskTypeView, ExplainRequest, ExplanationView, PoolList, PoolView, Live, Ready,
+    TaskTypeView, CancelView, ExplainRequest, ExplanationView, PoolList, PoolView, Live, Ready,
 )  # fmt: skip

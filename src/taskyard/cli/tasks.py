@@ -75,7 +75,7 @@ def list_tasks(
 @tasks.command()
 @exits_cleanly
 def cancel(task: Annotated[str, typer.Argument(metavar="ID")], api: Api = DEFAULT_API) -> None:
-    """Cancel a task that has not started."""
+    """Cancel a task: prevent it, or have it stopped if it runs."""
     with Client(api) as client:
         _print(client.cancel(task))
 

@@ -78,7 +78,10 @@ class Client:
                 return
 
     def cancel(self, task_id: str) -> Json:
-        """Cancel a task that has not started."""
+        """Cancel a task; return the receipt (`prevented` or `interrupted`) and the task.
+
+        Raises TaskyardProblem with code `too-late` when it has ended.
+        """
         return self._send("POST", f"/v1/tasks/{task_id}/cancel")
 
     def task_types(self) -> Json:

@@ -10,8 +10,7 @@
     │   ├── UnknownTaskType          unknown-task-type
     │   ├── TaskNotFound             task-not-found
     │   ├── PoolNotFound             pool-not-found
-    │   ├── AlreadyRunning           already-running
-    │   └── AlreadyEnded             already-ended
+    │   └── TooLate                  too-late
     ├── Unavailable                  a part we need does not answer; safe to try again
     │   ├── StorageUnavailable       storage-unavailable
     │   ├── Overloaded               overloaded
@@ -116,17 +115,10 @@ class PoolNotFound(Refused):
     title = "The pool was not found"
 
 
-class AlreadyRunning(Refused):
-    """The task has started; only a task that has not started can be cancelled."""
+class TooLate(Refused):
+    """The task has ended, and what it ended in never changes. The detail says when and how."""
 
-    code = "already-running"
-    title = "The task is already running"
-
-
-class AlreadyEnded(Refused):
-    """The task has ended, and a result never changes once written."""
-
-    code = "already-ended"
+    code = "too-late"
     title = "The task has already ended"
 
 

@@ -44,10 +44,18 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskDefaults:
-    """What holds for a task type unless the submission says otherwise."""
+    """What holds for a task type unless the submission says otherwise.
+
+    `timeout` bounds one attempt, `deadline` the whole task from its submission on. A task that is
+    cancelled while it runs has `cancel_grace` to end by itself. With `at_most_once` no attempt
+    follows another: a lost worker leaves the outcome unknown.
+    """
 
     priority: int = 4
     timeout: timedelta = timedelta(minutes=5)
+    deadline: timedelta | None = None
+    cancel_grace: timedelta = timedelta(seconds=10)
+    at_most_once: bool = False
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     retention: timedelta = timedelta(days=7)
     max_args: int = 256 * 1024

@@ -15,10 +15,10 @@ LeaseToken = NewType("LeaseToken", UUID)
 class NewTask:
     """A submission that passed every check and waits to be stored.
 
-    `args` and `labels` are JSON text: they are stored as they came, never rebuilt. `delay` and
-    `expires_in` are seconds on the database's clock, `run_at` is an instant; at most one of
-    `delay` and `run_at` is set. `hold` keeps the dispatcher away for so many seconds, while the
-    process that stored the row publishes it itself.
+    `args` and `labels` are JSON text: they are stored as they came, never rebuilt. `delay`,
+    `expires_in` and `deadline` are seconds on the database's clock, `run_at` is an instant; at
+    most one of `delay` and `run_at` is set. `hold` keeps the dispatcher away for so many seconds,
+    while the process that stored the row publishes it itself.
     """
 
     id: TaskId
@@ -28,9 +28,12 @@ class NewTask:
     args: str
     labels: str
     max_attempts: int
+    max_crashes: int = 3
+    at_most_once: bool = False
     delay: float | None = None
     run_at: datetime | None = None
     expires_in: float | None = None
+    deadline: float | None = None
     hold: float = 0.0
 
 
@@ -55,13 +58,19 @@ class WakeUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """A claimed attempt: what to run, and the token that every later write must show."""
+    """A claimed attempt: what to run, and the token that every later write must show.
+
+    `errors` counts the earlier attempts that ended in an error; `seconds_left` is the time to the
+    task's deadline, if it has one.
+    """
 
     id: TaskId
     type: str
     token: LeaseToken
     attempt: int
     max_attempts: int
+    errors: int
+    seconds_left: float | None
     priority: int
     args: dict[str, Any]
 
@@ -90,12 +99,17 @@ class Task:
     error: dict[str, Any] | None
     attempt: int
     max_attempts: int
+    generation: int
+    error_count: int
+    crash_count: int
     progress: dict[str, Any] | None
     labels: dict[str, str]
     worker: str | None
     created_at: datetime
     due_at: datetime
     expires_at: datetime | None
+    deadline_at: datetime | None
+    cancel_requested_at: datetime | None
     queued_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None

@@ -9,6 +9,10 @@ from taskyard import bootstrap
 from taskyard.dev.roles import Role
 from taskyard.dev.stack import Stack
 
+# Who presses Ctrl-C does not want to wait long; what still runs then is given back.
+_SHORT_DRAIN = {"TASKYARD_LONGEST_DRAIN": "4s"}
+_STOP_WITHIN = 10.0
+
 
 def up(*, folder: Path, as_json: bool, port: int | None, command: Sequence[str]) -> int:
     """Run everything on private servers, or on those that the environment names.
@@ -29,11 +33,14 @@ def up(*, folder: Path, as_json: bool, port: int | None, command: Sequence[str])
     human = {"TASKYARD_LOG_FORMAT": "human"} if sys.stderr.isatty() and not as_json else {}
     stack = Stack(
         folder=folder,
-        environment=bootstrap.child_environment({**quiet, **human}),
+        environment=bootstrap.child_environment({**_SHORT_DRAIN, **quiet, **human}),
         roles=[
             Role(name="api", argv=[*me, "api"], first_to_stop=True, stop_within=4.0),
             Role(name="dispatcher", argv=[*me, "dispatcher"]),
-            *(Role(name=f"worker {pool}", argv=[*me, "worker", pool]) for pool in table.pools),
+            *(
+                Role(name=f"worker {pool}", argv=[*me, "worker", pool], stop_within=_STOP_WITHIN)
+                for pool in table.pools
+            ),
         ],
         prepare=prepare,
         port=port,

@@ -9,6 +9,7 @@ import structlog
 from taskyard.broker.publisher import Publisher
 from taskyard.core.errors import StorageUnavailable
 from taskyard.services.dispatch import dispatch_pending
+from taskyard.services.reap import REAP_EVERY, Reaper
 from taskyard.storage import listen, tasks
 from taskyard.storage.pool import Pool, borrowed
 
@@ -20,12 +21,13 @@ _ROWS_AT_ONCE = 500
 
 
 class Dispatcher:
-    """Promotes what is due, expires what is too late, publishes what is pending."""
+    """Promotes what is due, expires what is too late, publishes what is pending, reaps."""
 
     def __init__(self, *, database_url: str, pool: Pool, publisher: Publisher) -> None:
         self._database_url = database_url
         self._pool = pool
         self._publisher = publisher
+        self._reaper = Reaper(pool)
         self._pending = asyncio.Event()
         self._dates = asyncio.Event()
 
@@ -35,6 +37,7 @@ class Dispatcher:
             duties.create_task(self._listen(), name="listen")
             duties.create_task(self._repeat(self._publish), name="publish")
             duties.create_task(self._repeat(self._keep_dates), name="keep dates")
+            duties.create_task(self._repeat(self._reap), name="reap")
 
     async def _listen(self) -> None:
         async for _ in listen.listen(self._database_url, listen.DISPATCH, name="dispatcher"):
@@ -66,6 +69,10 @@ class Dispatcher:
             seconds = await tasks.next_deadline(connection)
         # A date far ahead is looked at again: the database's clock may be set, ours may drift.
         await _wait(self._dates, 30.0 if seconds is None else min(max(seconds, 0.005), 30.0))
+
+    async def _reap(self) -> None:
+        if await self._reaper.pass_once() == 0:
+            await asyncio.sleep(REAP_EVERY)
 
 
 async def _wait(signal: asyncio.Event, seconds: float) -> None:

@@ -1,24 +1,41 @@
-"""Cancel: a task that has not started never will."""
+"""Cancel: what has not started never will, what runs is asked to stop."""
 
-from taskyard.core.errors import AlreadyEnded, AlreadyRunning, TaskNotFound
+from enum import StrEnum
+
+from taskyard.core.errors import TaskNotFound, TooLate
 from taskyard.core.states import TERMINAL
 from taskyard.core.task import Task, TaskId
 from taskyard.storage import tasks
 from taskyard.storage.pool import Pool, borrowed
 
 
-async def cancel(pool: Pool, task_id: TaskId) -> Task:
-    """Cancel a task that has not started, and return it.
+class Receipt(StrEnum):
+    """What a cancel came to, so that the caller knows about side effects.
 
-    Raises TaskNotFound, AlreadyRunning or AlreadyEnded when there is nothing to prevent.
+    `prevented`: this task will have none of another attempt; if it never started, none at all.
+    `interrupted`: it runs, and was asked to stop; it may have had any, and may still succeed.
+    """
+
+    PREVENTED = "prevented"
+    INTERRUPTED = "interrupted"
+
+
+async def cancel(pool: Pool, task_id: TaskId) -> tuple[Receipt, Task]:
+    """Cancel a task; return what it came to, and the task as it stands.
+
+    Raises TaskNotFound, and TooLate when the task has ended.
     """
     async with borrowed(pool) as connection:
-        cancelled = await tasks.cancel_unstarted(connection, task_id, "cancelled by the caller")
-        task = await tasks.get(connection, task_id)
-    if task is None:
-        raise TaskNotFound(f"there is no task {task_id}")
-    if cancelled:
-        return task
-    if task.state in TERMINAL:
-        raise AlreadyEnded(f"the task is {task.state} since {task.finished_at:%FT%TZ}")
-    raise AlreadyRunning("the task has started; it can no longer be prevented")
+        # Between two looks the task may start, or go back to wait for another attempt.
+        while True:
+            prevented = await tasks.cancel_unstarted(connection, task_id, "cancelled by the caller")
+            interrupted = not prevented and await tasks.request_cancel(connection, task_id)
+            task = await tasks.get(connection, task_id)
+            if task is None:
+                raise TaskNotFound(f"there is no task {task_id}")
+            if prevented:
+                return Receipt.PREVENTED, task
+            if interrupted:
+                return Receipt.INTERRUPTED, task
+            if task.state in TERMINAL:
+                raise TooLate(f"the task is {task.state} since {task.finished_at:%FT%TZ}")

@@ -30,6 +30,7 @@ class Submission(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     delay: str | None = None
     run_at: datetime | None = None
     expires_in: str | None = None
+    deadline: str | None = None
     labels: dict[str, str] = {}
 
 
@@ -51,18 +52,22 @@ def prepare(
             f"the arguments take {len(args)} bytes, {wish.type!r} allows {route.defaults.max_args}"
         )
     catalog.check(wish.type, wish.args)
-    priority = route.defaults.priority if wish.priority is None else wish.priority
+    defaults = route.defaults
+    deadline = defaults.deadline.total_seconds() if defaults.deadline else None
     new = NewTask(
         id=TaskId(uuid7()),
         type=wish.type,
         pool=route.pool.name,
-        priority=priority,
+        priority=defaults.priority if wish.priority is None else wish.priority,
         args=args.decode(),
         labels=msgspec.json.encode(wish.labels).decode() if wish.labels else "{}",
-        max_attempts=route.defaults.retry.max_attempts,
+        max_attempts=1 if defaults.at_most_once else defaults.retry.max_attempts,
+        max_crashes=defaults.retry.max_crashes,
+        at_most_once=defaults.at_most_once,
         delay=_seconds(wish.delay),
         run_at=wish.run_at,
         expires_in=_seconds(wish.expires_in),
+        deadline=deadline if wish.deadline is None else _seconds(wish.deadline),
         hold=hold,
     )
     return new, route
@@ -90,7 +95,7 @@ def _faults(wish: Submission, now: datetime) -> list[Fault]:
                 f"{HIGHEST_PRIORITY}, larger is more urgent",
             )
         )
-    if wish.delay is not None or wish.run_at is not None or wish.expires_in is not None:
+    if (wish.delay, wish.run_at, wish.expires_in, wish.deadline) != (None,) * 4:
         faults += _time_faults(wish, now)
     if wish.labels:
         faults += _label_faults(wish.labels)
@@ -99,8 +104,8 @@ def _faults(wish: Submission, now: datetime) -> list[Fault]:
 
 def _time_faults(wish: Submission, now: datetime) -> list[Fault]:
     faults, lengths = [], {}
-    for name, text in (("delay", wish.delay), ("expires_in", wish.expires_in)):
-        if text is not None:
+    for name in ("delay", "expires_in", "deadline"):
+        if (text := getattr(wish, name)) is not None:
             try:
                 lengths[name] = units.duration(text, zero=name == "delay")
             except ValueError as error:
@@ -115,8 +120,11 @@ def _time_faults(wish: Submission, now: datetime) -> list[Fault]:
         start = wish.run_at.astimezone(UTC) - now
         if start > FARTHEST:
             faults.append(Fault("/run_at", f"is more than {FARTHEST.days} days ahead"))
-    if "expires_in" in lengths and lengths["expires_in"] <= start:
-        faults.append(Fault("/expires_in", "ends before the task may start, so it never would"))
+    faults += [
+        Fault(f"/{name}", "ends before the task may start, so it never would")
+        for name in ("expires_in", "deadline")
+        if name in lengths and lengths[name] <= start
+    ]
     return faults
 
 

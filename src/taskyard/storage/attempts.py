@@ -1,19 +1,31 @@
 """What a worker does with a task: claim it, tell of its progress, end it. Blocking."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import msgspec
 from psycopg.rows import class_row
 
 from taskyard.core.states import State
 from taskyard.core.task import Failure, Lease, LeaseToken, TaskId
-from taskyard.storage.pool import Cursor
+from taskyard.storage.pool import AsyncConnection, Cursor
 from taskyard.storage.sql import queries
 
 _SQL = queries("attempts")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A lease that was extended: seconds since its task was cancelled, and past its deadline.
+
+    `overdue_by` is negative before the deadline; each is None when there is none.
+    """
+
+    cancelled_for: float | None
+    overdue_by: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,20 +40,27 @@ class Outcome:
     attempt: int
 
 
-def claim(cursor: Cursor, task_id: TaskId, task_type: str, worker: str) -> Lease | None:
-    """Take the lease of a task, or return None when there is nothing to run."""
-    token = LeaseToken(uuid4())
+def claim(
+    cursor: Cursor, task_id: TaskId, task_type: str, worker: str, token: LeaseToken
+) -> Lease | None:
+    """Take the lease of a task, or return None when there is nothing to run.
+
+    Said again with the same token it returns the same lease: the first answer may have been lost.
+    """
     given = {"id": task_id, "type": task_type, "worker": worker, "token": token}
     row = cursor.execute(_SQL["claim"], given).fetchone()
+    row = row or cursor.execute(_SQL["find_claimed"], given).fetchone()
     if row is None:
         return None
-    args, attempt, max_attempts, priority = row
+    args, attempt, max_attempts, errors, priority, seconds_left = row
     return Lease(
         id=task_id,
         type=task_type,
         token=token,
         attempt=attempt,
         max_attempts=max_attempts,
+        errors=errors,
+        seconds_left=seconds_left,
         priority=priority,
         args=args,
     )
@@ -51,6 +70,12 @@ def finish(cursor: Cursor, lease: Lease, result: str) -> bool:
     """Store the result, JSON text; return False when the lease was no longer ours."""
     given = {"id": lease.id, "token": lease.token, "result": result}
     return cursor.execute(_SQL["finish"], given).fetchone() is not None
+
+
+async def finish_async(connection: AsyncConnection, lease: Lease, result: str) -> bool:
+    """Do as `finish` does, for the finishing transaction of an async task."""
+    given = {"id": lease.id, "token": lease.token, "result": result}
+    return await (await connection.execute(_SQL["finish"], given)).fetchone() is not None
 
 
 def fail(cursor: Cursor, task_id: TaskId, token: LeaseToken, failure: Failure) -> bool:
@@ -82,6 +107,12 @@ def retry(
     return cursor.execute(_SQL["retry"], given).fetchone() is not None
 
 
+def cancel(cursor: Cursor, task_id: TaskId, token: LeaseToken) -> bool:
+    """End the task as cancelled; return False when the lease was no longer ours."""
+    given = {"id": task_id, "token": token}
+    return cursor.execute(_SQL["cancel"], given).fetchone() is not None
+
+
 def _json(failure: Failure) -> str:
     shown = {key: value for key, value in asdict(failure).items() if value is not None}
     # Postgres refuses NUL in text; an error message may hold one.
@@ -89,9 +120,40 @@ def _json(failure: Failure) -> str:
 
 
 def find_lost(cursor: Cursor, task_id: TaskId, worker: str) -> tuple[LeaseToken, int, int] | None:
-    """Return token, attempt and max_attempts of what `worker` runs under this id, or None."""
+    """Return token, errors and max_attempts of what `worker` runs under this id, or None."""
     row = cursor.execute(_SQL["find_lost"], {"id": task_id, "worker": worker}).fetchone()
     return None if row is None else (LeaseToken(row[0]), row[1], row[2])
+
+
+def take_back(
+    cursor: Cursor, ids: Sequence[TaskId], *, worker: str, failure: Failure, crashed: bool
+) -> dict[TaskId, State]:
+    """End attempts of this worker that will not end by themselves; return what became of each.
+
+    `crashed` counts against the task's max_crashes. What had ended after all is left alone.
+    """
+    given = taking_back(ids, worker=worker, failure=failure, crashed=crashed)
+    rows = cursor.execute(_SQL["take_back"], given).fetchall()
+    return {TaskId(row[0]): State(row[1]) for row in rows}
+
+
+def taking_back(
+    ids: Sequence[TaskId], *, worker: str | None, failure: Failure, crashed: bool
+) -> dict[str, Any]:
+    """Return what the statement take_back is given; without a worker, only leases that ran out."""
+    return {
+        "ids": list(ids),
+        "worker": worker,
+        "code": failure.code,
+        "why": failure.message,
+        "crashed": crashed,
+    }
+
+
+def extend_leases(cursor: Cursor, ids: Sequence[TaskId], worker: str) -> dict[TaskId, Held]:
+    """Extend the leases that this worker holds, and return them. One missing is not its own."""
+    rows = cursor.execute(_SQL["extend_leases"], {"ids": list(ids), "worker": worker})
+    return {TaskId(row[0]): Held(cancelled_for=row[1], overdue_by=row[2]) for row in rows}
 
 
 def give_back(cursor: Cursor, task_id: TaskId, task_type: str, reason: str) -> bool:
@@ -100,14 +162,25 @@ def give_back(cursor: Cursor, task_id: TaskId, task_type: str, reason: str) -> b
     return cursor.execute(_SQL["give_back"], given).fetchone() is not None
 
 
-def report_progress(cursor: Cursor, lease: Lease, progress: dict[str, Any]) -> bool:
-    """Store how far an attempt is; return False when the lease was no longer ours."""
+def report_progress(cursor: Cursor, lease: Lease, progress: dict[str, Any]) -> bool | None:
+    """Store how far an attempt is; return whether the task was cancelled.
+
+    Returns None when the lease was no longer ours.
+    """
     given = {
         "id": lease.id,
         "token": lease.token,
         "progress": msgspec.json.encode(progress).decode(),
     }
-    return cursor.execute(_SQL["report_progress"], given).fetchone() is not None
+    row = cursor.execute(_SQL["report_progress"], given).fetchone()
+    return None if row is None else bool(row[0])
+
+
+def is_cancelled(cursor: Cursor, lease: Lease) -> bool | None:
+    """Return whether the task was cancelled; None when the lease is no longer ours."""
+    given = {"id": lease.id, "token": lease.token}
+    row = cursor.execute(_SQL["is_cancelled"], given).fetchone()
+    return None if row is None else bool(row[0])
 
 
 def read_outcome(cursor: Cursor, task_id: UUID) -> Outcome | None:

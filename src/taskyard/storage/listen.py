@@ -13,6 +13,7 @@ log = structlog.get_logger(__name__)
 
 DISPATCH = "taskyard_dispatch"  # something to publish, or a new date to wait for
 TASK_TYPES = "taskyard_task_types"  # a worker announced task types
+STOP = "taskyard_stop"  # a running task was cancelled; the payload is its id
 
 _RECONNECT_AFTER = 1.0
 

@@ -8,7 +8,8 @@ import msgspec
 from psycopg.rows import class_row, dict_row
 
 from taskyard.core.states import State
-from taskyard.core.task import Accepted, NewTask, Task, TaskId, WakeUp
+from taskyard.core.task import Accepted, Failure, NewTask, Task, TaskId, WakeUp
+from taskyard.storage.attempts import taking_back
 from taskyard.storage.pool import AsyncConnection
 from taskyard.storage.sql import queries
 
@@ -25,9 +26,12 @@ async def insert(connection: AsyncConnection, tasks: Sequence[NewTask]) -> dict[
         "args": [task.args for task in tasks],
         "labels": [task.labels for task in tasks],
         "max_attempts": [task.max_attempts for task in tasks],
+        "max_crashes": [task.max_crashes for task in tasks],
+        "at_most_once": [task.at_most_once for task in tasks],
         "delays": [task.delay for task in tasks],
         "run_ats": [task.run_at for task in tasks],
         "expires_ins": [task.expires_in for task in tasks],
+        "deadlines": [task.deadline for task in tasks],
         "holds": [task.hold for task in tasks],
     }
     cursor = await connection.execute(_SQL["insert_tasks"], columns)
@@ -89,6 +93,24 @@ async def cancel_unstarted(connection: AsyncConnection, task_id: TaskId, reason:
     """Cancel a task that has not started; return whether it was so."""
     cursor = await connection.execute(_SQL["cancel_unstarted"], {"id": task_id, "reason": reason})
     return await cursor.fetchone() is not None
+
+
+async def request_cancel(connection: AsyncConnection, task_id: TaskId) -> bool:
+    """Ask for a running task to be stopped; return whether it runs."""
+    cursor = await connection.execute(_SQL["request_cancel"], {"id": task_id})
+    return await cursor.fetchone() is not None
+
+
+async def reap(connection: AsyncConnection, failure: Failure, *, limit: int) -> dict[TaskId, State]:
+    """Take back tasks whose lease has run out, as crashes; return what became of each."""
+    async with connection.transaction():
+        cursor = await connection.execute(_SQL["lock_expired_leases"], {"limit": limit})
+        ids = [row[0] for row in await cursor.fetchall()]
+        if not ids:
+            return {}
+        given = taking_back(ids, worker=None, failure=failure, crashed=True)
+        cursor = await connection.execute(queries("attempts")["take_back"], given)
+        return {row[0]: State(row[1]) for row in await cursor.fetchall()}
 
 
 async def promote_due(connection: AsyncConnection, *, limit: int) -> int:

@@ -16,7 +16,10 @@ from taskyard.worker.runtime import Runtime
 # After its soft limit a task has this long to clean up before its process is killed.
 _HARD_LIMIT_AFTER = 5.0
 
-_POOL_CLASSES = {Execution.PROCESSES: "prefork", Execution.THREADS: "threads"}
+_POOL_CLASSES = {
+    Execution.PROCESSES: "taskyard.worker.prefork:ProcessPool",
+    Execution.THREADS: "threads",
+}
 
 
 def make_celery(

@@ -1,9 +1,17 @@
 """The base of every task: claim, run, finish."""
 
+import asyncio
+import inspect
+import os
 import random
+import signal
+import threading
+import time
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, assert_never
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import celery
 import msgspec
@@ -12,24 +20,29 @@ import structlog
 from celery.exceptions import Ignore, Reject
 from celery.exceptions import Retry as CeleryRetry
 
-from taskyard.core.task import Lease, TaskId
+from taskyard.core.task import Failure, Lease, LeaseToken, TaskId
 from taskyard.storage import attempts
 from taskyard.worker import signature
-from taskyard.worker.current import current, running
+from taskyard.worker.current import Running, current, running
+from taskyard.worker.effects import Effects
 from taskyard.worker.outcome import (
     ArgumentsDoNotFit,
     Failed,
+    Interrupted,
     Permanent,
     ResultUnusable,
     Retried,
     Retry,
+    encode,
     judge,
 )
 from taskyard.worker.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
-_MOST_RESULT = 1024 * 1024  # bytes of JSON; files belong into a store
+_COMMIT_UNKNOWN = Failure(
+    code="commit-unknown", message="the database connection broke while the result was stored"
+)
 
 
 class TaskyardTask(celery.Task):
@@ -49,42 +62,54 @@ class TaskyardTask(celery.Task):
         if self.request.called_directly:
             return self.run(*args, **kwargs)
         runtime: Runtime = self.app.taskyard
+        task_id, token = TaskId(UUID(self.request.id)), LeaseToken(uuid4())
         lease = runtime.durably(
-            lambda cursor: attempts.claim(
-                cursor, TaskId(UUID(self.request.id)), self.name, runtime.worker
-            )
+            lambda cursor: attempts.claim(cursor, task_id, self.name, runtime.worker, token)
         )
         if lease is None:
             # Ended, cancelled, leased elsewhere or not due: a wake-up too many, harmless.
             raise Ignore
-        with running(runtime, lease):
-            self._perform(runtime, lease)
-        return None
-
-    def _perform(self, runtime: Runtime, lease: Lease) -> None:
-        try:
-            result = self._encoded(self.run(**self._bound(lease.args)))
-            stored = self._store(runtime, lease, result)
-        except Reject:
-            raise
-        except Exception as error:
-            self._conclude(runtime, lease, error)
-            raise
+        self.request.retries = lease.errors
+        claimed_at = time.monotonic()
+        with running(runtime, lease) as it:
+            try:
+                stored = self._perform(it)
+            except Reject:
+                raise
+            except Interrupted:
+                stored = runtime.durably(lambda c: attempts.cancel(c, lease.id, lease.token))
+            except Exception as error:
+                it.effects.undo()
+                took = time.monotonic() - claimed_at
+                overdue = lease.seconds_left is not None and took >= lease.seconds_left
+                self._conclude(runtime, lease, error, overdue=overdue)
+                raise
         if not stored:
             _discard(lease)
+        return None
 
-    def _store(self, runtime: Runtime, lease: Lease, result: str) -> bool:
+    def _perform(self, it: Running) -> bool:
+        """Run the function and store its result; return False when the lease was gone."""
+        with _stopped_at_deadline(it.lease):
+            result = self.run(**self._bound(it.lease.args))
+            if inspect.iscoroutine(result):
+                stored, result = asyncio.run(_awaited(result, it.effects))
+                if stored is not None:
+                    return stored
+            result = encode(result)
         try:
-            return runtime.durably(lambda cursor: attempts.finish(cursor, lease, result))
+            if it.effects.are_sync:
+                return _committed(it, result)
+            return it.runtime.durably(lambda c: attempts.finish(c, it.lease, result))
         except psycopg.DataError as error:  # NUL in a string, a number beyond numeric
             raise ResultUnusable(f"Postgres cannot store the result: {error}") from None
 
-    def _conclude(self, runtime: Runtime, lease: Lease, error: Exception) -> None:
+    def _conclude(self, runtime: Runtime, lease: Lease, error: Exception, *, overdue: bool) -> None:
         """Store that the attempt failed, and what follows; Celery only has to log it."""
         outcome = judge(
             error,
-            attempt=lease.attempt,
-            max_attempts=lease.max_attempts,
+            lease=lease,
+            overdue=overdue,
             policy=runtime.table.defaults_for(self.name).retry,
             jitter=random.random(),  # noqa: S311 - it spreads load, it guards nothing
         )
@@ -116,18 +141,6 @@ class TaskyardTask(celery.Task):
         except msgspec.ValidationError as error:
             raise ArgumentsDoNotFit(str(error)) from None
 
-    def _encoded(self, result: Any) -> str:
-        try:
-            encoded = msgspec.json.encode(result)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise ResultUnusable(f"the result is not JSON: {error}") from None
-        if len(encoded) > _MOST_RESULT:
-            raise ResultUnusable(
-                f"the result takes {len(encoded)} bytes of at most {_MOST_RESULT}; put it into a "
-                "store and return its name"
-            )
-        return encoded.decode()
-
     def retry(
         self,
         args: Any = None,
@@ -146,12 +159,60 @@ class TaskyardTask(celery.Task):
         if self.request.called_directly:
             raise exc or Retry()
         most = self.max_retries if max_retries is None else max_retries
-        if most is not None and current.attempt > most:
-            raise Permanent(f"no success in {current.attempt} attempts: {exc!r}") from exc
+        if most is not None and current.errors >= most:
+            raise Permanent(f"no success in {current.errors + 1} attempts: {exc!r}") from exc
         again = Retry(str(exc) if exc else "", after=countdown)
         if throw:
             raise again from exc
         return again
+
+
+@contextmanager
+def _stopped_at_deadline(lease: Lease) -> Iterator[None]:
+    """Raise SoftTimeLimitExceeded in the task at its deadline, in a process of its own.
+
+    Billiard's handler of SIGUSR1 raises it. Threads cannot be interrupted.
+    """
+    if lease.seconds_left is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    wait = max(0.0, lease.seconds_left)
+    alarm = threading.Timer(wait, os.kill, (os.getpid(), signal.SIGUSR1))
+    alarm.daemon = True
+    alarm.start()
+    try:
+        yield
+    finally:
+        alarm.cancel()
+
+
+async def _awaited(
+    coroutine: Coroutine[Any, Any, Any], effects: Effects
+) -> tuple[bool | None, Any]:
+    """Await an async task; finish it here, in its loop, if it began a transaction here."""
+    try:
+        result = await coroutine
+        if not effects.are_async:
+            return None, result
+        return await effects.finish_async(encode(result)), None
+    finally:
+        await effects.undo_async()
+
+
+def _committed(it: Running, result: str) -> bool:
+    """Finish in the task's own transaction."""
+    try:
+        return it.effects.finish(result)
+    except psycopg.OperationalError as error:
+        log.warning("commit of the result broken off", error=str(error).strip())
+    # Either all of it is committed, and there is nothing to take back, or none of it.
+    lease, worker = it.lease, it.runtime.worker
+    it.runtime.durably(
+        lambda cursor: attempts.take_back(
+            cursor, [lease.id], worker=worker, failure=_COMMIT_UNKNOWN, crashed=False
+        )
+    )
+    return True
 
 
 def _discard(lease: Lease) -> None:

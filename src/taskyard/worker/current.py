@@ -1,28 +1,39 @@
 """`current`: the task that runs here, seen from its own code."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
+import msgspec
 import psycopg
 
 from taskyard.core.task import Lease
-from taskyard.storage import attempts
+from taskyard.storage import attempts, memos
+from taskyard.worker.effects import Effects, Transaction
+from taskyard.worker.outcome import Interrupted
 from taskyard.worker.runtime import Runtime
 
-_LEAST_INTERVAL = 0.2  # seconds between two writes of progress
+_LEAST_INTERVAL = 0.2  # seconds between two writes of progress, or two looks for a cancel
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class _Running:
+class Running:
+    """The attempt that runs in this context."""
+
     runtime: Runtime
     lease: Lease
+    effects: Effects
     told_at: float = float("-inf")
+    looked_at: float = float("-inf")
+    cancelled: bool = False
 
 
-_running: ContextVar[_Running | None] = ContextVar("running", default=None)
+_running: ContextVar[Running | None] = ContextVar("running", default=None)
 
 
 class Current:
@@ -40,10 +51,36 @@ class Current:
         running = _running.get()
         return running.lease.attempt if running else 1
 
+    @property
+    def errors(self) -> int:
+        """How many earlier attempts ended in an error: Celery's `request.retries`."""
+        running = _running.get()
+        return running.lease.errors if running else 0
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the attempt should end: the task was cancelled, or its lease is gone.
+
+        Postgres is asked at most every 0.2 s.
+        """
+        running = _running.get()
+        now = time.monotonic()
+        if running is None:
+            return False
+        if not running.cancelled and now - running.looked_at >= _LEAST_INTERVAL:
+            running.looked_at = now
+            try:
+                said = attempts.is_cancelled(running.runtime.cursor(), running.lease)
+            except psycopg.OperationalError:
+                return False  # who cannot ask works on: the lease decides what is stored
+            running.cancelled = said is not False
+        return running.cancelled
+
     def progress(self, fraction: float, message: str = "") -> None:
         """Tell how far the task is: `fraction` from 0 to 1, and what it is doing.
 
-        Calls that follow each other within 0.2 s are dropped, so it costs little in a loop.
+        Calls that follow each other within 0.2 s are dropped, so it costs little in a loop. Raises
+        Interrupted when the task was cancelled, or when its lease is gone.
         """
         running = _running.get()
         now = time.monotonic()
@@ -53,19 +90,67 @@ class Current:
         bounded = min(1.0, max(0.0, float(fraction)))
         progress = {"fraction": bounded, "message": message[:200].replace("\0", "")}
         try:
-            attempts.report_progress(running.runtime.cursor(), running.lease, progress)
+            said = attempts.report_progress(running.runtime.cursor(), running.lease, progress)
         except psycopg.OperationalError:
             return  # progress is worth nothing that a retry would cost; the finish is what counts
+        if said is not False:
+            running.cancelled = True
+            raise Interrupted("the lease is gone" if said is None else "the task was cancelled")
+
+    def transaction(self) -> Transaction:
+        """Return the finishing transaction: `with current.transaction() as connection`.
+
+        What is written on the psycopg connection is committed in one transaction with the task's
+        result, or not at all: exactly once, whatever dies. Do not commit it yourself. In an
+        `async def` task, say `async with`. Raises RuntimeError outside a worker.
+        """
+        return Transaction(_inside("transaction").effects)
+
+    def effect_key(self, step: str = "") -> str:
+        """Return a key for this task and step that is the same in every attempt and replay.
+
+        Give it to a service that honours idempotency keys. Raises RuntimeError outside a worker.
+        """
+        task_id = str(_inside("effect_key").lease.id)
+        return f"{task_id}:{step}" if step else task_id
+
+    def once(self, step: str, function: Callable[[], T]) -> T:
+        """Return what `function` returned the first time that this task came to this step.
+
+        The value is kept as JSON with the task, and read in later attempts instead of calling the
+        function again. A crash between its effect and the keeping of its value calls it again: use
+        `effect_key` inside for what must not happen twice. Raises Interrupted when the lease is
+        gone, RuntimeError outside a worker.
+        """
+        running = _inside("once")
+        kept = running.runtime.durably(lambda cursor: memos.find(cursor, running.lease.id, step))
+        if kept is not None:
+            value: Any = msgspec.json.decode(kept)
+            return value  # type: ignore[no-any-return]
+        value = function()
+        text = msgspec.json.encode(value).decode()
+        if not running.runtime.durably(lambda c: memos.keep(c, running.lease, step, text)):
+            raise Interrupted("the lease is gone")
+        return value  # type: ignore[no-any-return]
 
 
 current = Current()
 
 
+def _inside(what: str) -> Running:
+    running = _running.get()
+    if running is None:
+        raise RuntimeError(f"current.{what} has no meaning outside a worker: no task runs here")
+    return running
+
+
 @contextmanager
-def running(runtime: Runtime, lease: Lease) -> Iterator[None]:
+def running(runtime: Runtime, lease: Lease) -> Iterator[Running]:
     """Make `current` speak of this lease."""
-    token = _running.set(_Running(runtime, lease))
+    it = Running(runtime, lease, Effects(runtime, lease))
+    token = _running.set(it)
     try:
-        yield
+        yield it
     finally:
         _running.reset(token)
+        it.effects.undo()

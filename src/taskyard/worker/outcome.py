@@ -3,14 +3,19 @@
 import traceback
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
+import msgspec
 from celery.exceptions import SoftTimeLimitExceeded
 
 from taskyard.core.retry import RetryPolicy
-from taskyard.core.task import Failure
+from taskyard.core.task import Failure, Lease
 
+_MOST_RESULT = 1024 * 1024  # bytes of JSON; files belong into a store
 _MOST_MESSAGE = 4_000
 _MOST_TRACEBACK = 20_000
+
+OVERDUE = Failure(code="deadline-exceeded", message="the task was not done by its deadline")
 
 
 class Permanent(Exception):
@@ -35,6 +40,14 @@ class ResultUnusable(Permanent):
     """What the function returned cannot be stored as JSON."""
 
 
+class Interrupted(BaseException):
+    """The attempt should end now: its task was cancelled, or its lease is gone.
+
+    `current.progress` raises it. Clean up and let it pass. It is no Exception, so that an
+    `except Exception` in task code does not swallow it (as asyncio.CancelledError).
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Failed:
     """The task has failed for good."""
@@ -51,31 +64,35 @@ class Retried:
 
 
 def judge(
-    error: BaseException,
-    *,
-    attempt: int,
-    max_attempts: int,
-    policy: RetryPolicy,
-    jitter: float,
+    error: Exception, *, lease: Lease, overdue: bool, policy: RetryPolicy, jitter: float
 ) -> Failed | Retried:
-    """Decide what a raised error makes of the task. `jitter` is drawn from [0, 1)."""
+    """Decide what a raised error makes of the task. `jitter` is drawn from [0, 1).
+
+    `overdue` says that the task's deadline has passed.
+    """
     failure = describe(error)
-    if getattr(error, "permanent", False) is True:
-        return Failed(failure)
+    if overdue and isinstance(error, SoftTimeLimitExceeded):
+        return Failed(OVERDUE)
+    if getattr(error, "permanent", False) is True or policy.is_permanent(error):
+        return Failed(replace(failure, code=_permanent(failure.code)))
     return again_or_failed(
         failure,
-        attempt=attempt,
-        max_attempts=max_attempts,
+        errors=lease.errors + 1,
+        max_attempts=lease.max_attempts,
         policy=policy,
         jitter=jitter,
         after=error.after if isinstance(error, Retry) else None,
     )
 
 
+def _permanent(code: str) -> str:
+    return "permanent-error" if code == "task-error" else code
+
+
 def again_or_failed(
     failure: Failure,
     *,
-    attempt: int,
+    errors: int,
     max_attempts: int,
     policy: RetryPolicy,
     jitter: float,
@@ -83,7 +100,7 @@ def again_or_failed(
 ) -> Failed | Retried:
     """Return Retried while attempts are left. The bound is the one stored at submission."""
     stored = replace(policy, max_attempts=max_attempts)
-    delay = stored.delay_after(attempt, jitter=jitter)
+    delay = stored.delay_after(errors, jitter=jitter)
     if delay is None:
         return Failed(failure)
     return Retried(failure, delay if after is None else after)
@@ -101,6 +118,20 @@ def describe(error: BaseException) -> Failure:
         message=f"{type(error).__name__}: {message}"[:_MOST_MESSAGE],
         traceback=lines[-_MOST_TRACEBACK:],
     )
+
+
+def encode(result: Any) -> str:
+    """Return a result as JSON text. Raises ResultUnusable."""
+    try:
+        encoded = msgspec.json.encode(result)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ResultUnusable(f"the result is not JSON: {error}") from None
+    if len(encoded) > _MOST_RESULT:
+        raise ResultUnusable(
+            f"the result takes {len(encoded)} bytes of at most {_MOST_RESULT}; put it into a "
+            "store and return its name"
+        )
+    return encoded.decode()
 
 
 def _code(error: BaseException) -> str:

@@ -1,6 +1,10 @@
-"""What the parent process does when it loses the child that ran an attempt."""
+"""What the parent process knows of an attempt, and does when it loses the child that ran it."""
 
+import contextlib
+import os
 import random
+import signal
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +15,7 @@ from celery.worker.request import Request
 
 from taskyard.core.task import Failure, TaskId
 from taskyard.storage import attempts
+from taskyard.storage.pool import Cursor
 from taskyard.worker.outcome import Failed, again_or_failed
 from taskyard.worker.runtime import Runtime
 
@@ -18,42 +23,88 @@ log = structlog.get_logger(__name__)
 
 
 class AttemptRequest(Request):
-    """Celery's Request, which also ends in Postgres what a killed child could not end itself."""
+    """Celery's Request, which also ends in Postgres what a killed child could not end itself.
+
+    `leased` and `missed` are the keeper's: whether it saw a lease, and how many beats it saw none.
+    """
+
+    leased = False
+    missed = 0
+
+    @property
+    def task_id(self) -> TaskId:
+        """The id of the task."""
+        return TaskId(UUID(self.id))
+
+    def kill(self) -> None:
+        """Kill the child that runs this attempt, unless it has ended meanwhile."""
+        if id(self) in self._runtime.active and self.worker_pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.worker_pid, signal.SIGKILL)
+
+    def on_accepted(self, pid: int, time_accepted: float) -> None:
+        """A child has begun: from now on its lease is kept."""
+        super().on_accepted(pid, time_accepted)
+        self._runtime.active[id(self)] = self
+
+    def acknowledge(self) -> None:
+        """The attempt has ended. Celery overrides `on_success` in the class it makes of this."""
+        self._runtime.active.pop(id(self), None)
+        super().acknowledge()
+
+    def reject(self, requeue: bool = False) -> None:
+        """The attempt has ended, and its wake-up goes elsewhere."""
+        self._runtime.active.pop(id(self), None)
+        super().reject(requeue)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """End the attempt before Celery acknowledges the message."""
         if not soft:
-            self._child_lost(Failure(code="timed-out", message=f"killed after {timeout} s"))
+            failure = Failure(code="timed-out", message=f"killed after {timeout} s")
+            self._end(lambda cursor: self._timed_out(cursor, failure))
         super().on_timeout(soft, timeout)
 
     def on_failure(
         self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
     ) -> Any:
         """End the attempt before Celery acknowledges the message, when its process died."""
+        self._runtime.active.pop(id(self), None)
         error = exc_info.exception
         if isinstance(getattr(error, "exc", error), WorkerLostError | SystemExit):
-            self._child_lost(Failure(code="worker-lost", message="its worker process died"))
+            self._end(self._crashed)
         return super().on_failure(exc_info, send_failed_event, return_ok)
 
-    def _child_lost(self, failure: Failure) -> None:
+    @property
+    def _runtime(self) -> Runtime:
         runtime: Runtime = self._app.taskyard
-        task_id = TaskId(UUID(self.id))
+        return runtime
+
+    def _end(self, write: Callable[[Cursor], None]) -> None:
         try:
-            cursor = runtime.cursor()
-            lost = attempts.find_lost(cursor, task_id, runtime.worker)
-            if lost is None:
-                return
-            token, attempt, max_attempts = lost
-            outcome = again_or_failed(
-                failure,
-                attempt=attempt,
-                max_attempts=max_attempts,
-                policy=runtime.table.defaults_for(self.name).retry,
-                jitter=random.random(),  # noqa: S311 - it spreads load, it guards nothing
-            )
-            if isinstance(outcome, Failed):
-                attempts.fail(cursor, task_id, token, failure)
-            else:
-                attempts.retry(cursor, task_id, token, failure, outcome.delay)
+            write(self._runtime.cursor())
         except psycopg.Error as error:
-            log.error("lost attempt not recorded", task_id=self.id, error=str(error))
+            # Nobody extends its lease any more, so the reaper takes it back.
+            log.error("lost attempt left to the reaper", task_id=self.id, error=str(error).strip())
+
+    def _crashed(self, cursor: Cursor) -> None:
+        failure = Failure(code="worker-lost", message="its worker process died")
+        attempts.take_back(
+            cursor, [self.task_id], worker=self._runtime.worker, failure=failure, crashed=True
+        )
+
+    def _timed_out(self, cursor: Cursor, failure: Failure) -> None:
+        lost = attempts.find_lost(cursor, self.task_id, self._runtime.worker)
+        if lost is None:
+            return
+        token, errors, max_attempts = lost
+        outcome = again_or_failed(
+            failure,
+            errors=errors + 1,
+            max_attempts=max_attempts,
+            policy=self._runtime.table.defaults_for(self.name).retry,
+            jitter=random.random(),  # noqa: S311 - it spreads load, it guards nothing
+        )
+        if isinstance(outcome, Failed):
+            attempts.fail(cursor, self.task_id, token, failure)
+        else:
+            attempts.retry(cursor, self.task_id, token, failure, outcome.delay)

@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
 import structlog
@@ -11,7 +11,10 @@ from celery.exceptions import Reject
 from kombu.utils.functional import retry_over_time
 
 from taskyard.core.routing import RoutingTable
-from taskyard.storage.pool import Cursor, connect_sync
+from taskyard.storage.pool import Connection, Cursor, connect_sync
+
+if TYPE_CHECKING:
+    from taskyard.worker.request import AttemptRequest
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +27,8 @@ class Runtime:
     """One connection to Postgres for each process and thread, opened after the fork.
 
     `worker` names this run of this worker: a name that a restart changes, so that nobody can end
-    the attempts of its predecessor or successor.
+    the attempts of its predecessor or successor. `active` holds, in the parent process, what its
+    children run.
     """
 
     def __init__(
@@ -32,7 +36,8 @@ class Runtime:
     ) -> None:
         self.worker = worker
         self.table = table or RoutingTable(pools={}, defaults={})
-        self._database_url = database_url
+        self.database_url = database_url
+        self.active: dict[int, AttemptRequest] = {}
         self._local = threading.local()
         # A connection inherited over a fork is kept, not closed: closing it would say goodbye to
         # the server on the parent's socket.
@@ -48,10 +53,22 @@ class Runtime:
             self._inherited.append(cursor)
             cursor = None
         if cursor is None or cursor.connection.closed:
-            connection = connect_sync(self._database_url, name=f"worker {self.worker}")
+            connection = connect_sync(self.database_url, name=f"worker {self.worker}")
             cursor = self._local.cursor = connection.cursor()
             self._local.pid = os.getpid()
         return cursor
+
+    def effects_connection(self) -> Connection:
+        """Return a second connection of this process and thread, for the finishing transaction.
+
+        It commits only when told to. Raises OperationalError.
+        """
+        connection: Connection | None = getattr(self._local, "effects", None)
+        if connection is None or self._local.effects_pid != os.getpid() or connection.closed:
+            connection = connect_sync(self.database_url, name=f"effects {self.worker}")
+            connection.autocommit = False
+            self._local.effects, self._local.effects_pid = connection, os.getpid()
+        return connection
 
     def close(self) -> None:
         """Close the connection of this process and thread."""

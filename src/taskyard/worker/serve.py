@@ -8,13 +8,18 @@ import celery
 from celery import signals
 
 from taskyard.core.routing import Pool
+from taskyard.worker.keeper import Keeper
 
 
-def serve(app: celery.Celery, pool: Pool, *, name: str, on_ready: Callable[[], None]) -> int:
+def serve(
+    app: celery.Celery, pool: Pool, *, name: str, drain: float, on_ready: Callable[[], None]
+) -> int:
     """Consume the pool's queue until SIGTERM or SIGINT; return the exit code.
 
-    The first signal lets running tasks end; a second one stops at once.
+    The first signal lets running tasks end within `drain` seconds and gives back the rest; a
+    second one stops at once.
     """
+    keeper = Keeper(app.taskyard, pool)
 
     # Logging is ours already; Celery must not set it up again.
     @signals.setup_logging.connect(weak=False)
@@ -22,7 +27,12 @@ def serve(app: celery.Celery, pool: Pool, *, name: str, on_ready: Callable[[], N
 
     @signals.worker_ready.connect(weak=False)
     def say_ready(**_: Any) -> None:
+        keeper.start()
         on_ready()
+
+    @signals.worker_shutting_down.connect(weak=False)
+    def begin_drain(**_: Any) -> None:
+        keeper.drain(drain)
 
     logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
     logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
@@ -35,4 +45,5 @@ def serve(app: celery.Celery, pool: Pool, *, name: str, on_ready: Callable[[], N
         quiet=True,
     )
     worker.start()
+    keeper.end()
     return int(worker.exitcode or 0)

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from taskyard.core.task import Failure, TaskId
+from taskyard.core.task import Failure, Lease, LeaseToken, TaskId
 from taskyard.storage import attempts
 from taskyard.storage.pool import Cursor, connect_sync
 
@@ -34,6 +34,10 @@ def queued(
     return task_id
 
 
+def claim(worker: Cursor, task_id: TaskId, task_type: str, name: str) -> Lease | None:
+    return attempts.claim(worker, task_id, task_type, name, LeaseToken(uuid4()))
+
+
 def state(worker: Cursor, task_id: TaskId) -> str:
     row = worker.execute("SELECT state FROM tasks WHERE id = %s", (task_id,)).fetchone()
     assert row is not None
@@ -43,10 +47,10 @@ def state(worker: Cursor, task_id: TaskId) -> str:
 def test_the_first_claim_gets_the_arguments_the_second_nothing(worker: Cursor) -> None:
     """A duplicate wake-up is harmless."""
     task_id = queued(worker)
-    lease = attempts.claim(worker, task_id, "a.b", "w1")
+    lease = claim(worker, task_id, "a.b", "w1")
     assert lease is not None
     assert (lease.args, lease.attempt) == ({"n": 1}, 1)
-    assert attempts.claim(worker, task_id, "a.b", "w2") is None
+    assert claim(worker, task_id, "a.b", "w2") is None
 
 
 @pytest.mark.parametrize(
@@ -63,34 +67,35 @@ def test_what_is_not_due_is_not_claimed(
 ) -> None:
     """A forged wake-up starts nothing."""
     task_id = queued(worker, **refused)  # type: ignore[arg-type]
-    assert attempts.claim(worker, task_id, "a.b", "w") is None
+    assert claim(worker, task_id, "a.b", "w") is None
 
 
 def test_a_wake_up_of_another_type_claims_nothing(worker: Cursor) -> None:
     """The type in a message must be that of the row."""
-    assert attempts.claim(worker, queued(worker), "a.c", "w") is None
+    assert claim(worker, queued(worker), "a.c", "w") is None
 
 
 def test_a_pending_task_may_be_claimed_before_it_is_marked(worker: Cursor) -> None:
     """The wake-up can overtake the dispatcher's mark."""
-    assert attempts.claim(worker, queued(worker, state="pending"), "a.b", "w") is not None
+    assert claim(worker, queued(worker, state="pending"), "a.b", "w") is not None
 
 
 def test_a_stale_attempt_cannot_write(worker: Cursor) -> None:
     """Once the task is leased anew, result, failure, retry and progress are refused."""
     task_id = queued(worker)
-    stale = attempts.claim(worker, task_id, "a.b", "w1")
+    stale = claim(worker, task_id, "a.b", "w1")
     assert stale is not None
     failure = Failure(code="x", message="m")
     assert attempts.retry(worker, task_id, stale.token, failure, timedelta(0))
     worker.execute("UPDATE tasks SET state = 'pending' WHERE id = %s", (task_id,))
-    fresh = attempts.claim(worker, task_id, "a.b", "w2")
+    fresh = claim(worker, task_id, "a.b", "w2")
     assert fresh is not None
     assert fresh.attempt == 2
     assert not attempts.finish(worker, stale, '"stale"')
     assert not attempts.fail(worker, task_id, stale.token, failure)
     assert not attempts.retry(worker, task_id, stale.token, failure, timedelta(0))
-    assert not attempts.report_progress(worker, stale, {"fraction": 1, "message": ""})
+    assert attempts.report_progress(worker, stale, {"fraction": 1, "message": ""}) is None
+    assert attempts.is_cancelled(worker, stale) is None
     assert attempts.finish(worker, fresh, '"fresh"')
     outcome = attempts.read_outcome(worker, task_id)
     assert outcome is not None
@@ -99,7 +104,7 @@ def test_a_stale_attempt_cannot_write(worker: Cursor) -> None:
 
 def test_a_result_never_changes_once_written(worker: Cursor) -> None:
     """Not even by the attempt that wrote it."""
-    lease = attempts.claim(worker, queued(worker), "a.b", "w")
+    lease = claim(worker, queued(worker), "a.b", "w")
     assert lease is not None
     assert attempts.finish(worker, lease, "1")
     assert not attempts.finish(worker, lease, "2")
@@ -109,10 +114,10 @@ def test_a_result_never_changes_once_written(worker: Cursor) -> None:
 def test_a_lost_attempt_is_found_by_its_own_worker_only(worker: Cursor) -> None:
     """A parent ends what its own child ran, nobody else's."""
     task_id = queued(worker)
-    lease = attempts.claim(worker, task_id, "a.b", "w1")
+    lease = claim(worker, task_id, "a.b", "w1")
     assert lease is not None
     assert attempts.find_lost(worker, task_id, "w2") is None
-    assert attempts.find_lost(worker, task_id, "w1") == (lease.token, 1, 3)
+    assert attempts.find_lost(worker, task_id, "w1") == (lease.token, 0, 3)
 
 
 @pytest.mark.parametrize("now", ["queued", "pending"])
@@ -125,6 +130,6 @@ def test_a_wake_up_nobody_can_serve_is_scheduled_anew(worker: Cursor, now: str) 
 
 def test_nul_in_an_error_message_is_stored_all_the_same(worker: Cursor) -> None:
     """Postgres refuses the character; the failure must not be lost for it."""
-    lease = attempts.claim(worker, queued(worker), "a.b", "w")
+    lease = claim(worker, queued(worker), "a.b", "w")
     assert lease is not None
     assert attempts.fail(worker, lease.id, lease.token, Failure(code="x", message="a\0b"))

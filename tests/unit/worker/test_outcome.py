@@ -1,20 +1,29 @@
 """worker/outcome.py: what a raised error makes of a task."""
 
+from dataclasses import replace
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
 from taskyard import Permanent, Retry
 from taskyard.core.retry import RetryPolicy
+from taskyard.core.task import Lease, LeaseToken, TaskId
 from taskyard.files import NotConfined
 from taskyard.worker.outcome import Failed, Retried, judge
 
 POLICY = RetryPolicy(max_attempts=3, base=timedelta(seconds=4), cap=timedelta(minutes=1))
 
 
-def verdict(error: Exception, *, attempt: int = 1) -> Failed | Retried:
-    return judge(error, attempt=attempt, max_attempts=3, policy=POLICY, jitter=0.5)
+def verdict(
+    error: Exception, *, errors: int = 0, overdue: bool = False, policy: RetryPolicy = POLICY
+) -> Failed | Retried:
+    lease = Lease(
+        id=TaskId(uuid4()), type="a.b", token=LeaseToken(uuid4()), attempt=7, max_attempts=3,
+        errors=errors, seconds_left=None, priority=4, args={},
+    )  # fmt: skip
+    return judge(error, lease=lease, overdue=overdue, policy=policy, jitter=0.5)
 
 
 def test_an_error_is_retried_while_attempts_are_left() -> None:
@@ -23,7 +32,7 @@ def test_an_error_is_retried_while_attempts_are_left() -> None:
     assert isinstance(outcome, Retried)
     assert outcome.delay == timedelta(seconds=2)
     assert outcome.failure.code == "task-error"
-    assert isinstance(verdict(ValueError("no"), attempt=3), Failed)
+    assert isinstance(verdict(ValueError("no"), errors=2), Failed)
 
 
 @pytest.mark.parametrize("error", [Permanent("never"), NotConfined("x/../y")])
@@ -34,17 +43,35 @@ def test_a_permanent_error_is_never_retried(error: Exception) -> None:
     assert outcome.failure.code == "permanent-error"
 
 
+@pytest.mark.parametrize(
+    "name", ["LookupError", "builtins.KeyError", "KeyError", "builtins.LookupError"]
+)
+def test_the_policy_may_name_permanent_errors(name: str) -> None:
+    """By a class's own name or its dotted path; its subclasses are meant too."""
+    outcome = verdict(KeyError("x"), policy=replace(POLICY, permanent=(name,)))
+    assert isinstance(outcome, Failed)
+    assert outcome.failure.code == "permanent-error"
+    assert isinstance(verdict(ValueError("x"), policy=replace(POLICY, permanent=(name,))), Retried)
+
+
 def test_retry_may_name_its_wait() -> None:
     """`after` overrides the policy's wait, not its number of attempts."""
     outcome = verdict(Retry(after=90))
     assert isinstance(outcome, Retried)
     assert outcome.delay == timedelta(seconds=90)
-    assert isinstance(verdict(Retry(after=90), attempt=3), Failed)
+    assert isinstance(verdict(Retry(after=90), errors=2), Failed)
 
 
 def test_a_time_limit_is_told_apart() -> None:
     """Its code says what happened."""
     assert verdict(SoftTimeLimitExceeded()).failure.code == "timed-out"
+
+
+def test_a_time_limit_at_the_deadline_is_the_last() -> None:
+    """Whatever attempts are left."""
+    outcome = verdict(SoftTimeLimitExceeded(), overdue=True)
+    assert isinstance(outcome, Failed)
+    assert outcome.failure.code == "deadline-exceeded"
 
 
 def test_an_unexpected_error_keeps_its_traceback() -> None:

@@ -8,9 +8,17 @@ UPDATE tasks SET
     started_at = now(), reason = NULL, progress = NULL
 WHERE id = %(id)s AND type = %(type)s AND state IN ('pending', 'queued')
   AND due_at <= now() AND (expires_at IS NULL OR expires_at > now())
-  -- A claim that a crash undoes is a claim that never was: no need to wait for the disk.
-  AND set_config('synchronous_commit', 'off', true) IS NOT NULL
-RETURNING args, attempt, max_attempts, priority;
+  -- A claim that a crash undoes is a claim that never was: no need to wait for the disk, unless
+  -- there may be no second one.
+  AND set_config('synchronous_commit', CASE WHEN at_most_once THEN 'on' ELSE 'off' END, true) > ''
+RETURNING args, attempt, max_attempts, error_count, priority,
+          extract(epoch FROM deadline_at - now())::double precision;
+
+-- name: find_claimed
+-- What an earlier claim with this token took, whose answer was lost with the connection.
+SELECT args, attempt, max_attempts, error_count, priority,
+       extract(epoch FROM deadline_at - now())::double precision
+FROM tasks WHERE id = %(id)s AND lease_token = %(token)s;
 
 -- name: finish
 -- Store the result, if the lease is still ours.
@@ -24,23 +32,88 @@ RETURNING id;
 -- Store why the task failed for good, if the lease is still ours.
 UPDATE tasks SET
     state = 'failed', finished_at = now(), lease_token = NULL, lease_expires_at = NULL,
-    error = %(error)s::jsonb, reason = %(reason)s
+    error_count = error_count + 1, error = %(error)s::jsonb, reason = %(reason)s
 WHERE id = %(id)s AND lease_token = %(token)s
 RETURNING id;
 
 -- name: retry
--- Give the task back to run again after a wait, if the lease is still ours.
+-- Give the task back to run again after a wait, if the lease is still ours. Nobody waits for
+-- another attempt of a task that was cancelled meanwhile.
 UPDATE tasks SET
-    state = 'retrying', lease_token = NULL, lease_expires_at = NULL,
-    error = %(error)s::jsonb, reason = %(reason)s,
+    state = CASE WHEN cancel_requested_at IS NULL THEN 'retrying' ELSE 'cancelled' END,
+    finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE now() END,
+    lease_token = NULL, lease_expires_at = NULL,
+    error_count = error_count + 1, error = %(error)s::jsonb,
+    reason = CASE WHEN cancel_requested_at IS NULL THEN %(reason)s
+                  ELSE 'cancelled by the caller' END,
     due_at = now() + %(delay)s * interval '1 second'
 WHERE id = %(id)s AND lease_token = %(token)s
 RETURNING id, pg_notify('taskyard_dispatch', '');
 
+-- name: take_back
+-- End attempts that will not end by themselves, and decide what becomes of their tasks: the process
+-- died (a crash), or is about to be killed. Only the worker that runs them may say so, or anybody
+-- once the lease has run out.
+--
+-- The first crash may be the machine's fault, so the task is due at once; then the waits double.
+UPDATE tasks SET
+    state = verdict.state,
+    finished_at = CASE WHEN verdict.state = 'retrying' THEN NULL ELSE now() END,
+    lease_token = NULL, lease_expires_at = NULL,
+    crash_count = verdict.crashes,
+    reason = verdict.code,
+    error = CASE WHEN verdict.state = 'cancelled' THEN NULL
+        ELSE jsonb_build_object('code', verdict.code, 'message', verdict.message) END,
+    due_at = now() + CASE WHEN verdict.crashes > 1 AND %(crashed)s
+        THEN random() * least(60, 2 ^ least(verdict.crashes, 6)) ELSE 0 END
+        * interval '1 second'
+FROM (
+    SELECT id, token, crashes, state, code,
+        CASE code
+            WHEN 'deadline-exceeded' THEN 'the task was not done by its deadline'
+            WHEN 'outcome-unknown' THEN 'the attempt was lost, and no second one is allowed: ' || %(why)s
+            ELSE %(why)s
+        END AS message
+    FROM (
+        SELECT id, lease_token AS token, crash_count + %(crashed)s::boolean::integer AS crashes,
+            CASE WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
+                 WHEN deadline_at <= now() OR at_most_once THEN 'failed'
+                 WHEN %(crashed)s AND crash_count + 1 >= max_crashes THEN 'quarantined'
+                 ELSE 'retrying' END AS state,
+            CASE WHEN cancel_requested_at IS NOT NULL THEN 'cancelled by the caller'
+                 WHEN deadline_at <= now() THEN 'deadline-exceeded'
+                 WHEN at_most_once THEN 'outcome-unknown'
+                 ELSE %(code)s END AS code
+        FROM tasks
+        WHERE id = ANY (%(ids)s) AND state = 'running'
+          AND (worker = %(worker)s OR lease_expires_at <= now())
+        FOR UPDATE
+    ) AS lost
+) AS verdict
+WHERE tasks.id = verdict.id AND tasks.lease_token = verdict.token
+RETURNING tasks.id, tasks.state, pg_notify('taskyard_dispatch', '');
+
+-- name: extend_leases
+-- Heartbeat: extend what this worker runs, in one statement, and hear what it should stop. What is
+-- not returned is not its own any more. Losing an extension to a crash loses nothing else.
+UPDATE tasks SET lease_expires_at = now() + interval '15 seconds'
+WHERE id = ANY (%(ids)s) AND worker = %(worker)s AND state = 'running'
+  AND set_config('synchronous_commit', 'off', true) > ''
+RETURNING id, extract(epoch FROM now() - cancel_requested_at)::double precision AS cancelled_for,
+          extract(epoch FROM now() - deadline_at)::double precision AS overdue_by;
+
 -- name: find_lost
--- The lease of an attempt whose process died, for the parent that saw it die.
-SELECT lease_token AS token, attempt, max_attempts FROM tasks
+-- The lease of an attempt whose process was killed, for the parent that killed it.
+SELECT lease_token AS token, error_count, max_attempts FROM tasks
 WHERE id = %(id)s AND worker = %(worker)s AND state = 'running';
+
+-- name: cancel
+-- The task ends because it was asked to, if the lease is still ours.
+UPDATE tasks SET
+    state = 'cancelled', finished_at = now(), lease_token = NULL, lease_expires_at = NULL,
+    reason = 'cancelled by the caller'
+WHERE id = %(id)s AND lease_token = %(token)s
+RETURNING id;
 
 -- name: give_back
 -- A wake-up reached a worker that does not know the task type: schedule it anew. It may not have
@@ -49,12 +122,16 @@ UPDATE tasks SET state = 'scheduled', reason = %(reason)s, due_at = now() + inte
 WHERE id = %(id)s AND type = %(type)s AND state IN ('pending', 'queued')
 RETURNING id, pg_notify('taskyard_dispatch', '');
 
+-- name: is_cancelled
+-- Whether an attempt should stop. No row: the lease is not ours any more.
+SELECT cancel_requested_at IS NOT NULL FROM tasks WHERE id = %(id)s AND lease_token = %(token)s;
+
 -- name: report_progress
--- Store how far an attempt is, if the lease is still ours.
+-- Store how far an attempt is, if the lease is still ours, and hear whether it should stop.
 UPDATE tasks SET progress = %(progress)s::jsonb
 WHERE id = %(id)s AND lease_token = %(token)s
-  AND set_config('synchronous_commit', 'off', true) IS NOT NULL
-RETURNING id;
+  AND set_config('synchronous_commit', 'off', true) > ''
+RETURNING cancel_requested_at IS NOT NULL;
 
 -- name: read_outcome
 -- What a Celery result backend shows of a task.

@@ -3,21 +3,25 @@
 -- name: insert_tasks
 -- Store submissions, many in one statement: they share one commit. After a broken connection it is
 -- said again, and may have been heard the first time.
-INSERT INTO tasks (id, type, pool, priority, args, labels, max_attempts,
-                   state, due_at, publish_at, expires_at)
-SELECT id, type, pool, priority, args::jsonb, labels::jsonb, max_attempts,
+INSERT INTO tasks (id, type, pool, priority, args, labels, max_attempts, max_crashes, at_most_once,
+                   state, due_at, publish_at, expires_at, deadline_at)
+SELECT id, type, pool, priority, args::jsonb, labels::jsonb, max_attempts, max_crashes,
+       at_most_once,
        CASE WHEN due_at > now() THEN 'scheduled' ELSE 'pending' END,
        due_at,
        now() + hold * interval '1 second',
-       now() + expires_in * interval '1 second'
+       now() + least(expires_in, deadline) * interval '1 second',
+       now() + deadline * interval '1 second'
 FROM (
     SELECT *, coalesce(run_at, now() + coalesce(delay, 0) * interval '1 second') AS due_at
     FROM unnest(%(ids)s::uuid[], %(types)s::text[], %(pools)s::text[], %(priorities)s::smallint[],
                 %(args)s::text[], %(labels)s::text[], %(max_attempts)s::integer[],
+                %(max_crashes)s::integer[], %(at_most_once)s::boolean[],
                 %(delays)s::double precision[], %(run_ats)s::timestamptz[],
-                %(expires_ins)s::double precision[], %(holds)s::double precision[])
-        AS given (id, type, pool, priority, args, labels, max_attempts,
-                  delay, run_at, expires_in, hold)
+                %(expires_ins)s::double precision[], %(deadlines)s::double precision[],
+                %(holds)s::double precision[])
+        AS given (id, type, pool, priority, args, labels, max_attempts, max_crashes, at_most_once,
+                  delay, run_at, expires_in, deadline, hold)
 ) AS submitted
 ON CONFLICT (id) DO NOTHING
 RETURNING id, state, created_at, due_at;
@@ -29,13 +33,15 @@ SELECT id, state, created_at, due_at FROM tasks WHERE id = ANY (%(ids)s);
 -- name: get_task
 -- One task, whole.
 SELECT id, type, pool, priority, state, reason, args, result, error, attempt, max_attempts,
-       progress, labels, worker, created_at, due_at, expires_at, queued_at, started_at, finished_at
+       generation, error_count, crash_count, progress, labels, worker, created_at, due_at,
+       expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at
 FROM tasks WHERE id = %(id)s;
 
 -- name: list_tasks
 -- One page, newest first: UUIDv7 ids are in the order of their making.
 SELECT id, type, pool, priority, state, reason, args, result, error, attempt, max_attempts,
-       progress, labels, worker, created_at, due_at, expires_at, queued_at, started_at, finished_at
+       generation, error_count, crash_count, progress, labels, worker, created_at, due_at,
+       expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at
 FROM tasks
 WHERE (%(before)s::uuid IS NULL OR id < %(before)s)
   AND (%(type)s::text IS NULL OR type = %(type)s)
@@ -49,7 +55,7 @@ LIMIT %(limit)s;
 
 -- name: list_events
 -- The history of one task, in order.
-SELECT seq, at, state, attempt, worker, reason
+SELECT seq, at, state, generation, attempt, worker, reason, error, detail
 FROM task_events WHERE task_id = %(id)s ORDER BY seq;
 
 -- name: cancel_unstarted
@@ -102,7 +108,9 @@ WHERE id = ANY (%(ids)s) AND state = 'pending';
 
 -- name: expire_due
 -- Tasks that have not started by their expiry never will.
-UPDATE tasks SET state = 'expired', reason = 'not started in time', finished_at = now()
+UPDATE tasks SET state = 'expired', finished_at = now(),
+    reason = CASE WHEN deadline_at <= now() THEN 'not done by its deadline'
+                  ELSE 'not started in time' END
 WHERE id IN (
     SELECT id FROM tasks
     WHERE expires_at <= now() AND state IN ('scheduled', 'pending', 'queued', 'retrying')
@@ -119,6 +127,21 @@ SELECT extract(epoch FROM least(
             WHERE expires_at IS NOT NULL
               AND state IN ('scheduled', 'pending', 'queued', 'retrying'))
        ) - now())::double precision AS seconds;
+
+-- name: lock_expired_leases
+-- Running tasks whose worker has not said for too long that it lives. A server that was away itself
+-- has heard nobody, and is given the time of a lease to hear them again.
+SELECT id FROM tasks
+WHERE state = 'running' AND lease_expires_at <= now()
+  AND pg_postmaster_start_time() < now() - interval '15 seconds'
+ORDER BY id LIMIT %(limit)s
+FOR UPDATE SKIP LOCKED;
+
+-- name: request_cancel
+-- Ask the worker of a running task to stop it. No row: it does not run.
+UPDATE tasks SET cancel_requested_at = coalesce(cancel_requested_at, now())
+WHERE id = %(id)s AND state = 'running'
+RETURNING pg_notify('taskyard_stop', id::text);
 
 -- name: count_running
 -- How many tasks run in each pool.

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import time
+from pathlib import Path
 from typing import Any
 
-from taskyard import Permanent, Retry, current, task
+from taskyard import Interrupted, Permanent, Retry, current, task
 
 
 @task("quick.echo")
@@ -76,3 +78,101 @@ def stuck() -> None:
 def odd_result(kind: str) -> Any:
     """Return what cannot be stored."""
     return {"object": object(), "nul": "a\0b", "large": "x" * 2_000_000}[kind]
+
+
+@task("quick.divide")
+def divide() -> float:
+    """Fail with an error that the routing table calls permanent."""
+    return 1 / 0
+
+
+@task("quick.obey")
+def obey(path: str) -> None:
+    """Run until cancelled, and write to a file what was seen of it."""
+    try:
+        for step in range(10_000):
+            current.progress(step / 10_000, "at work")
+            time.sleep(0.01)
+    except Interrupted as interrupted:
+        Path(path).write_text(f"{interrupted} {current.cancelled}")
+        raise
+
+
+@task("quick.deaf")
+def deaf(path: str) -> None:
+    """Say that it runs, and hear nothing for ever."""
+    with open(path, "a") as file:
+        file.write(f"{os.getpid()} {os.getppid()} {current.attempt}\n")
+    while True:
+        time.sleep(60)
+
+
+@task("quick.nap")
+def nap(seconds: float) -> int:
+    """Take so long."""
+    time.sleep(seconds)
+    return current.attempt
+
+
+@task("quick.later")
+def later(seconds: float) -> None:
+    """Ask to run again so much later."""
+    raise Retry(after=seconds)
+
+
+@task("quick.pay")
+def pay(path: str) -> None:
+    """Do what must not happen twice, and die."""
+    with open(path, "a") as file:
+        file.write("paid\n")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@task("quick.write")
+def write(table: str, end: str = "well") -> int:
+    """Write a row in the finishing transaction, and end as told in the first attempt."""
+    with current.transaction() as connection:
+        connection.execute(f"INSERT INTO {table} VALUES (%s)".encode(), (current.task_id,))
+    if current.attempt == 1 and end == "error":
+        raise ValueError("not yet")
+    if current.attempt == 1 and end == "crash":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return current.attempt
+
+
+@task("quick.write_async")
+async def write_async(table: str, end: str = "well") -> int:
+    """Do the same in an async function."""
+    async with current.transaction() as connection:
+        await connection.execute(f"INSERT INTO {table} VALUES (%s)".encode(), (current.task_id,))
+    if current.attempt == 1 and end == "error":
+        raise ValueError("not yet")
+    if current.attempt == 1 and end == "crash":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return current.attempt
+
+
+@task("quick.write_badly")
+def write_badly(table: str) -> str:
+    """Write a row, and return what cannot be stored."""
+    with current.transaction() as connection:
+        connection.execute(f"INSERT INTO {table} VALUES (%s)".encode(), (current.task_id,))
+    return "a\0b"
+
+
+@task("quick.slow_echo")
+def slow_echo(path: str, seconds: float) -> int:
+    """Say that it runs, take so long, and return which attempt it was."""
+    with open(path, "a") as file:
+        file.write("begun\n")
+    time.sleep(seconds)
+    return current.attempt
+
+
+@task("quick.steps")
+def steps() -> dict[str, Any]:
+    """Come to a step twice, with a fresh value each time it is really done."""
+    drawn = current.once("draw", lambda: os.urandom(8).hex())
+    if current.attempt == 1:
+        raise Retry(drawn, after=0.05)
+    return {"drawn": drawn, "key": current.effect_key("charge")}
