@@ -218,13 +218,17 @@ class ExplanationView(msgspec.Struct, kw_only=True):
 
 
 class PoolView(msgspec.Struct, kw_only=True):
-    """A pool; `depth` and `consumers` are null when the broker does not answer."""
+    """A pool; `depth` and `consumers` are null when the broker does not answer.
+
+    `draining` are queues that were replaced and still hold wake-ups, which `depth` counts too.
+    """
 
     name: str
     tasks: list[str]
     execution: str
     concurrency: int
     queue: str
+    draining: list[str]
     depth: int | None
     consumers: int | None
     running: int

@@ -1,16 +1,17 @@
 """What can be run and where: task types, routes, pools."""
 
+from typing import Any
+
 from quart import Blueprint, Response
 
 from taskyard.api.parts import Parts
 from taskyard.api.render import explanation_view, pool_view, respond, type_view
 from taskyard.api.request import convert, json_body
 from taskyard.api.views import ExplainRequest, PoolList, TaskTypeList, TaskTypeView
-from taskyard.broker.wakeup import queue_name
 from taskyard.core.errors import PoolNotFound, UnknownTaskType
 from taskyard.core.routing import RoutingTable
 from taskyard.services.explain import explain
-from taskyard.services.pools import Yard, survey
+from taskyard.services.pools import Yard, queues_by_pool, survey
 from taskyard.storage.task_types import Announcement
 
 
@@ -36,10 +37,11 @@ def yard_blueprint(parts: Parts) -> Blueprint:
     async def explain_route() -> Response:
         wish = convert(await json_body(), ExplainRequest)
         found = explain(parts.table, wish.type)
+        queues = await queues_by_pool(parts.table, **_where(parts))
         view = explanation_view(
             found,
             prefix=parts.prefix,
-            queue=queue_name(parts.prefix, found.route.pool.name),
+            queue=queues[found.route.pool.name].current,
             announced=wish.type in parts.catalog.announced,
         )
         return respond(view)
@@ -62,9 +64,11 @@ def yard_blueprint(parts: Parts) -> Blueprint:
 
 
 async def _survey(parts: Parts) -> Yard:
-    return await survey(
-        parts.table, connections=parts.pool, amqp_url=parts.amqp_url, prefix=parts.prefix
-    )
+    return await survey(parts.table, **_where(parts))
+
+
+def _where(parts: Parts) -> dict[str, Any]:
+    return {"connections": parts.pool, "amqp_url": parts.amqp_url, "prefix": parts.prefix}
 
 
 def _type_view(table: RoutingTable, announced: Announcement) -> TaskTypeView | None:

@@ -5,23 +5,26 @@ there with other properties (AMQP 0-9-1, section 1.2). Either closes the channel
 has a channel of its own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from urllib.parse import unquote, urlsplit
 
 import amqp
-from amqp.exceptions import AMQPNotImplementedError, NotFound, PreconditionFailed
+from amqp.exceptions import NotFound, PreconditionFailed
 
+from taskyard.broker.ledger import KnownQueue, Ledger, Standing, stale
 from taskyard.broker.topology import (
     Binding,
     Change,
     Exchange,
-    Ledger,
     Queue,
     Step,
     Topology,
     desired,
+    next_queue,
     parse_version,
+    virtual_host,
 )
 from taskyard.core.errors import BrokerUnavailable
 from taskyard.core.routing import RoutingTable
@@ -59,67 +62,105 @@ def connected(url: str) -> Iterator[amqp.Connection]:
         connection.collect()
 
 
-def virtual_host(url: str) -> str:
-    """Return the virtual host an AMQP URL names; / when it names none."""
-    return unquote(urlsplit(url).path.removeprefix("/")) or "/"
+def wanted(
+    connection: amqp.Connection, table: RoutingTable, prefix: str, ledger: Ledger
+) -> tuple[Topology, Ledger]:
+    """Return what should be in this very broker, and the ledger with what was found on the way.
 
-
-def wanted(connection: amqp.Connection, table: RoutingTable, prefix: str) -> Topology:
-    """Return what should be in this very broker."""
-    version = parse_version(str(connection.server_properties.get("version", "")))
-    return desired(table, prefix=prefix, version=version)
-
-
-def plan(connection: amqp.Connection, topology: Topology, ledger: Ledger) -> list[Step]:
-    """Return what `apply` would do. Changes nothing."""
-    return _differences(connection, topology, ledger) + _orphans(connection, topology, ledger)
-
-
-def apply(
-    connection: amqp.Connection, topology: Topology, ledger: Ledger, *, url: str
-) -> tuple[list[Step], Ledger]:
-    """Make the broker as desired; return what was done and what to remember.
-
-    A queue or exchange with other properties is reported and left alone, and a queue that holds
-    messages or has consumers is never removed. Bindings are made anew each time, which heals what
-    somebody removed by hand, and new ones are made before stale ones go: no type is ever unbound.
-    `url` is where `connection` leads: removing a queue may cost a connection.
+    No queue can change its arguments: a pool that wants other ones gets the next queue in its row.
     """
-    steps = _differences(connection, topology, ledger)
+    version = parse_version(str(connection.server_properties.get("version", "")))
+    names = {pool: name for pool in table.pools if (name := ledger.current(pool))}
+    queues = desired(table, prefix=prefix, version=version, queues=names).queues
+    passed: dict[str, str] = {}
+    for queue in queues:
+        if queue.pool is not None:
+            names[queue.pool], others = _fitting(connection, queue)
+            passed |= dict.fromkeys(others, queue.pool)
+    topology = desired(table, prefix=prefix, version=version, queues=names)
+    strange = {name: pool for name, pool in passed.items() if name not in ledger.queues}
+    return topology, _with_strange(ledger, topology, strange)
+
+
+def _fitting(connection: amqp.Connection, queue: Queue) -> tuple[str, list[str]]:
+    """Return the first queue of a pool's row that has these arguments or is free, and the others.
+
+    An apply that died may have made one that is in no ledger; it is met here.
+    """
+    passed: list[str] = []
+    while (step := _compare(connection, queue)) is not None and step.change is Change.CONFLICT:
+        passed.append(queue.name)
+        queue = replace(queue, name=next_queue(queue.name))
+    return queue.name, passed
+
+
+def _with_strange(ledger: Ledger, topology: Topology, strange: dict[str, str]) -> Ledger:
+    """Return the ledger with queues that somebody else made, bound by their pools' patterns."""
+    return Ledger(
+        queues={
+            **ledger.queues,
+            **{
+                name: KnownQueue(name=name, pool=pool, standing=Standing.DRAINING)
+                for name, pool in strange.items()
+            },
+        },
+        bindings=ledger.bindings,
+        intended=ledger.intended
+        | {
+            replace(binding, queue=name)
+            for name, pool in strange.items()
+            for queue in topology.queues
+            for binding in topology.bindings
+            if queue.pool == pool and binding.queue == queue.name
+        },
+    )
+
+
+def make(connection: amqp.Connection, topology: Topology) -> None:
+    """Declare and bind what should be there.
+
+    An exchange or queue with other properties is left alone. Bindings are made anew each time,
+    which heals what somebody removed by hand.
+    """
     for thing in _things(topology):
         with suppress(PreconditionFailed), connection.channel() as channel:
             _declare(channel, thing)
     for binding in topology.bindings:
         with connection.channel() as channel:
             channel.queue_bind(binding.queue, binding.exchange, binding.pattern)
-    for binding in _stale(topology, ledger):
+
+
+def unbind(connection: amqp.Connection, bindings: Iterable[Binding]) -> None:
+    """Remove bindings; one that is not there is no fault."""
+    for binding in bindings:
         with suppress(NotFound), connection.channel() as channel:
             channel.queue_unbind(binding.queue, binding.exchange, binding.pattern)
-    settled = {name: _settle(connection, name, url=url) for name in _orphaned(topology, ledger)}
-    orphans = {name: step for name, step in settled.items() if step is not None}
-    kept = {name for name, step in orphans.items() if step.change is Change.CONFLICT}
-    queues = kept | {queue.name for queue in topology.queues}
-    done = [*steps, *orphans.values()]
-    return done, Ledger(queues=frozenset(queues), bindings=topology.bindings)
 
 
-def _differences(connection: amqp.Connection, topology: Topology, ledger: Ledger) -> list[Step]:
+def differences(connection: amqp.Connection, topology: Topology, ledger: Ledger) -> list[Step]:
     """Return what is missing, stale or other than desired among what should be there."""
     steps = [Step(change=Change.NOTE, what=text) for text in topology.warnings]
     missing: set[str] = set()
     for thing in _things(topology):
         step = _compare(connection, thing)
-        if step is not None:
-            steps.append(step)
-            if step.change is Change.CREATE:
-                missing.add(thing.name)
+        if step is not None and step.change is Change.CREATE:
+            missing.add(thing.name)
+            step = replace(step, what=step.what + _replaces(thing, ledger))
+        steps += [step] if step else []
     # A binding goes with either of its ends.
     fresh = (
         b for b in topology.bindings if b not in ledger.bindings or {b.queue, b.exchange} & missing
     )
     steps += [_binding_step(Change.CREATE, binding) for binding in sorted(fresh)]
-    steps += [_binding_step(Change.REMOVE, binding) for binding in _stale(topology, ledger)]
+    steps += [_binding_step(Change.REMOVE, binding) for binding in stale(topology, ledger)]
     return steps
+
+
+def _replaces(thing: Exchange | Queue, ledger: Ledger) -> str:
+    """Say which queue a new one replaces, if it does."""
+    pool = thing.pool if isinstance(thing, Queue) else None
+    before = ledger.current(pool) if pool is not None else None
+    return f", replaces {before}" if before not in (None, thing.name) else ""
 
 
 def _things(topology: Topology) -> Iterator[Exchange | Queue]:
@@ -165,63 +206,6 @@ def _named(thing: Exchange | Queue) -> str:
     return f"queue {thing.name} ({thing.summary})"
 
 
-def _stale(topology: Topology, ledger: Ledger) -> list[Binding]:
-    """Bindings made before that are wanted no more."""
-    return sorted(ledger.bindings - topology.bindings)
-
-
 def _binding_step(change: Change, binding: Binding) -> Step:
     pattern = repr(binding.pattern) if binding.pattern else "everything"
     return Step(change=change, what=f"binding {binding.exchange} ─{pattern}→ {binding.queue}")
-
-
-def _orphaned(topology: Topology, ledger: Ledger) -> list[str]:
-    """Queues we made for pools that the routing table no longer has."""
-    return sorted(ledger.queues - {queue.name for queue in topology.queues})
-
-
-def _orphans(connection: amqp.Connection, topology: Topology, ledger: Ledger) -> list[Step]:
-    steps = (_orphan(connection, name) for name in _orphaned(topology, ledger))
-    return [step for step in steps if step is not None]
-
-
-def _orphan(connection: amqp.Connection, name: str) -> Step | None:
-    """Return what to do with a queue whose pool is gone; None when it is gone too."""
-    try:
-        with connection.channel() as channel:
-            found = channel.queue_declare(name, passive=True)
-    except NotFound:
-        return None
-    if found.message_count or found.consumer_count:
-        return _left_alone(
-            name, f"{found.message_count} messages and {found.consumer_count} consumers"
-        )
-    return Step(change=Change.REMOVE, what=f"queue {name} (its pool is gone)")
-
-
-def _settle(connection: amqp.Connection, name: str, *, url: str) -> Step | None:
-    """Remove a queue whose pool is gone unless it is in use; return what became of it.
-
-    A classic queue looks and goes in one step. Others refuse conditions with an error that ends
-    the connection (540, rabbit_quorum_queue.erl), so this has its own; they are looked at again.
-    """
-    step = _orphan(connection, name)
-    if step is None or step.change is Change.CONFLICT:
-        return step
-    with connected(url) as own:
-        try:
-            own.channel().queue_delete(name, if_unused=True, if_empty=True)
-            return step
-        except PreconditionFailed:
-            return _left_alone(name, "messages or consumers since a moment ago")
-        except AMQPNotImplementedError:
-            step = _orphan(connection, name)
-    if step is not None and step.change is Change.REMOVE:
-        with connection.channel() as channel:
-            channel.queue_delete(name)
-    return step
-
-
-def _left_alone(name: str, holds: str) -> Step:
-    what = f"queue {name} has no pool any more, but {holds}: left alone"
-    return Step(change=Change.CONFLICT, what=what)

@@ -7,12 +7,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from taskyard.broker.wakeup import exchange_name, queue_name
 from taskyard.core.routing import Pool, QueueType, RoutingTable
 
 MOST_URGENT = 9
+_VERSIONED = re.compile(r"(.+)\.v(\d+)", re.ASCII)  # no pool's name holds a dot
 _STRICT_QUORUM = (4, 3)  # from here on quorum queues have strict priorities (measured)
 
 
@@ -59,19 +62,12 @@ class Topology:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ledger:
-    """What was applied before: AMQP cannot list bindings, so they are remembered."""
-
-    queues: frozenset[str] = frozenset()
-    bindings: frozenset[Binding] = frozenset()
-
-
 class Change(StrEnum):
     """What a step does."""
 
     CREATE = "+"
     REMOVE = "-"
+    DRAIN = "~"  # replaced, but it holds messages: to be removed once workers have emptied it
     CONFLICT = "!"  # reported and left alone
     NOTE = "·"
 
@@ -87,15 +83,26 @@ class Step:
         return f"{self.change} {self.what}"
 
 
-def desired(table: RoutingTable, *, prefix: str, version: tuple[int, ...]) -> Topology:
-    """Return what should be in a broker of this version for a routing table."""
+def desired(
+    table: RoutingTable,
+    *,
+    prefix: str,
+    version: tuple[int, ...],
+    queues: Mapping[str, str] = MappingProxyType({}),
+) -> Topology:
+    """Return what should be in a broker of this version for a routing table.
+
+    `queues` names the queue of each pool whose first queue was replaced.
+    """
+    names = {pool: queues.get(pool) or queue_name(prefix, pool) for pool in table.pools}
     tasks, dead = exchange_name(prefix), f"{prefix}.dead"
     events, ingest, lifecycle = f"{prefix}.events", f"{prefix}.ingest", f"{prefix}.lifecycle"
     pools = tuple(
-        _pool_queue(pool, prefix=prefix, version=version) for pool in table.pools.values()
+        Queue(name=names[pool.name], pool=pool.name, **_kind(pool, dead=dead, version=version))
+        for pool in table.pools.values()
     )
     bindings = {
-        Binding(queue=queue_name(prefix, pool.name), exchange=tasks, pattern=pattern)
+        Binding(queue=names[pool.name], exchange=tasks, pattern=pattern)
         for pool in table.pools.values()
         for pattern in pool.tasks
     }
@@ -123,22 +130,43 @@ def desired(table: RoutingTable, *, prefix: str, version: tuple[int, ...]) -> To
     )
 
 
-def _pool_queue(pool: Pool, *, prefix: str, version: tuple[int, ...]) -> Queue:
+def _kind(pool: Pool, *, dead: str, version: tuple[int, ...]) -> dict[str, Any]:
+    """Return which arguments a pool's queue has, and whether it delivers by priority."""
     kind = pool.queue_type
     if kind is QueueType.AUTO:
         kind = QueueType.QUORUM if version >= _STRICT_QUORUM else QueueType.CLASSIC
-    arguments: dict[str, Any] = {"x-dead-letter-exchange": f"{prefix}.dead"}
+    arguments: dict[str, Any] = {"x-dead-letter-exchange": dead}
     if kind is QueueType.QUORUM:
         # x-max-priority is refused there (406): 4.3 has ten priorities always, before it had none.
         arguments["x-queue-type"] = "quorum"
     else:
         arguments["x-max-priority"] = MOST_URGENT
-    return Queue(
-        name=queue_name(prefix, pool.name),
-        arguments=arguments,
-        pool=pool.name,
-        strict=kind is QueueType.CLASSIC or version >= _STRICT_QUORUM,
-    )
+    return {
+        "arguments": arguments,
+        "strict": kind is QueueType.CLASSIC or version >= _STRICT_QUORUM,
+    }
+
+
+def queue_version(name: str) -> int:
+    """Return the number of a pool's queue: `….v2` is 2, the first has none."""
+    found = _VERSIONED.fullmatch(name)
+    return int(found[2]) if found else 1
+
+
+def next_queue(name: str) -> str:
+    """Return the name of the queue that replaces this one."""
+    found = _VERSIONED.fullmatch(name)
+    return f"{found[1] if found else name}.v{queue_version(name) + 1}"
+
+
+def virtual_host(url: str) -> str:
+    """Return the virtual host an AMQP URL names; / when it names none."""
+    return unquote(urlsplit(url).path.removeprefix("/")) or "/"
+
+
+def broker_name(url: str, prefix: str) -> str:
+    """Name a broker's part that is ours: hosts change, the virtual host and prefix stay."""
+    return f"{virtual_host(url)}:{prefix}"
 
 
 def _shown(version: tuple[int, ...]) -> str:

@@ -1,22 +1,27 @@
 """Pools as they stand: what waits, who consumes, what runs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from taskyard.broker.depths import Depth, depths
-from taskyard.broker.wakeup import queue_name
+from taskyard.broker.ledger import PoolQueues, pool_queues
+from taskyard.broker.topology import broker_name
 from taskyard.core.errors import BrokerUnavailable
 from taskyard.core.routing import Pool, RoutingTable
 from taskyard.storage import tasks
+from taskyard.storage import topology as ledger_table
 from taskyard.storage.pool import Pool as ConnectionPool
 from taskyard.storage.pool import borrowed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolStatus:
-    """One pool; `depth` is None when its queue is missing or the broker does not answer."""
+    """One pool; `depth` is None when its queue is missing or the broker does not answer.
+
+    What waits in queues that are drained counts as well.
+    """
 
     pool: Pool
-    queue: str
+    queues: PoolQueues
     depth: Depth | None
     running: int
 
@@ -29,25 +34,50 @@ class Yard:
     pools: tuple[PoolStatus, ...]
 
 
+async def queues_by_pool(
+    table: RoutingTable, *, connections: ConnectionPool, amqp_url: str, prefix: str
+) -> dict[str, PoolQueues]:
+    """Return the queues of every pool, as the ledger knows them."""
+    async with borrowed(connections) as connection:
+        known = await ledger_table.list_queues(connection, broker_name(amqp_url, prefix))
+    return {
+        name: pool_queues(
+            ((queue.name, queue.state) for queue in known if queue.pool == name),
+            prefix=prefix,
+            pool=name,
+        )
+        for name in table.pools
+    }
+
+
 async def survey(
     table: RoutingTable, *, connections: ConnectionPool, amqp_url: str, prefix: str
 ) -> Yard:
-    """Return every pool with its queue's depth, its consumers and what runs."""
-    queues = {pool.name: queue_name(prefix, pool.name) for pool in table.pools.values()}
+    """Return every pool with what waits in its queues, its consumers and what runs."""
+    queues = await queues_by_pool(table, connections=connections, amqp_url=amqp_url, prefix=prefix)
     async with borrowed(connections) as connection:
         running = await tasks.count_running(connection)
+    names = [name for each in queues.values() for name in (each.current, *each.draining)]
     try:
-        found = await depths(amqp_url, queues.values())
-        broker_up = True
+        found, broker_up = await depths(amqp_url, names), True
     except BrokerUnavailable:
         found, broker_up = {}, False
     statuses = tuple(
         PoolStatus(
             pool=pool,
-            queue=queues[name],
-            depth=found.get(queues[name]),
+            queues=queues[name],
+            depth=_depth(queues[name], found),
             running=running.get(name, 0),
         )
         for name, pool in table.pools.items()
     )
     return Yard(broker_up=broker_up, pools=statuses)
+
+
+def _depth(queues: PoolQueues, found: dict[str, Depth | None]) -> Depth | None:
+    """Add what waits in drained queues to the current one; workers consume them all alike."""
+    current = found.get(queues.current)
+    drained = [depth for name in queues.draining if (depth := found.get(name))]
+    if current is None:
+        return None
+    return replace(current, ready=current.ready + sum(depth.ready for depth in drained))

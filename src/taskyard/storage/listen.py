@@ -1,19 +1,21 @@
 """LISTEN on a connection that comes back by itself."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
 
 import psycopg
 import structlog
 from psycopg import sql
 
-from taskyard.storage.pool import connect
+from taskyard.storage.pool import Connection, connect, connect_sync
 
 log = structlog.get_logger(__name__)
 
 DISPATCH = "taskyard_dispatch"  # something to publish, or a new date to wait for
 TASK_TYPES = "taskyard_task_types"  # a worker announced task types
 STOP = "taskyard_stop"  # a running task was cancelled; the payload is its id
+TOPOLOGY = "taskyard_topology"  # a pool may have another queue
 
 _RECONNECT_AFTER = 1.0
 
@@ -37,3 +39,21 @@ async def listen(url: str, *channels: str, name: str) -> AsyncIterator[str]:
         except psycopg.OperationalError as error:
             log.warning("listening connection lost", error=str(error).strip())
         await asyncio.sleep(_RECONNECT_AFTER)
+
+
+def listen_blocking(url: str, channel: str, *, name: str) -> Iterator[Connection]:
+    """Yield a connection to look with after each notification; for a thread of its own.
+
+    As with `listen`, it is yielded once after each (re)connect too.
+    """
+    while True:
+        try:
+            with connect_sync(url, name=name) as connection:
+                connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+                while True:
+                    yield connection
+                    for _ in connection.notifies(stop_after=1):
+                        pass
+        except psycopg.OperationalError as error:
+            log.warning("listening connection lost", error=str(error).strip())
+        time.sleep(_RECONNECT_AFTER)

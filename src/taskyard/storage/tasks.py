@@ -147,6 +147,18 @@ async def release(connection: AsyncConnection, ids: Sequence[TaskId], reason: st
     await connection.execute(_SQL["release"], {"ids": ids, "reason": reason})
 
 
+async def publish_again(
+    connection: AsyncConnection, pool: str, queued_before: datetime, reason: str
+) -> int:
+    """Schedule anew what a pool's workers have not claimed of an older queue; return how many.
+
+    Reads the whole table: call it in a transaction of its own, seldom.
+    """
+    await connection.execute("SET LOCAL statement_timeout = 0")
+    given = {"pool": pool, "queued_before": queued_before, "reason": reason}
+    return (await connection.execute(_SQL["publish_again"], given)).rowcount
+
+
 async def next_deadline(connection: AsyncConnection) -> float | None:
     """Return the seconds until the next task is due or expires, or None."""
     row = await (await connection.execute(_SQL["next_deadline"])).fetchone()

@@ -11,6 +11,7 @@ from kombu.entity import Queue
 
 from taskyard.broker.wakeup import queue_name
 from taskyard.core.routing import Execution, Pool, RoutingTable
+from taskyard.worker.queues import QueueWatch
 from taskyard.worker.runtime import Runtime
 
 # After its soft limit a task has this long to clean up before its process is killed.
@@ -34,6 +35,9 @@ def make_celery(
     """Return the Celery application that runs this pool's tasks. It declares nothing."""
     app = celery.Celery(f"taskyard.{pool.name}", set_as_current=True)
     app.taskyard = runtime
+    app.taskyard_queues = QueueWatch(
+        database_url=database_url, amqp_url=amqp_url, prefix=prefix, pool=pool.name
+    )
     app.conf.update(_configuration(pool, amqp_url, database_url, queue_name(prefix, pool.name)))
     import_tasks(app, pool.modules)
     _apply_limits(app, pool, table)

@@ -8,18 +8,46 @@ from celery.worker.consumer import Consumer
 from celery.worker.consumer.tasks import Tasks
 
 from taskyard.broker import wakeup
+from taskyard.worker.queues import PoolConsumers
 
 log = structlog.get_logger(__name__)
 
 
 class PoolTasks(Tasks):
-    """Celery's task consumer with a prefetch per consumer, which quorum queues insist on."""
+    """Celery's task consumer, for all queues that the pool has at the moment."""
 
     name = "Tasks"
 
+    def start(self, c: Any) -> None:
+        """Consume the pool's queues from here on, also those it gets while the worker runs."""
+        super().start(c)
+        c.app.taskyard_queues.begin()
+        c.task_consumer = PoolConsumers(
+            c.connection,
+            c.app.taskyard_queues,
+            prefetch=c.initial_prefetch_count,
+            on_decode_error=c.on_decode_error,
+            on_gone=lambda: c.hub.call_soon(_look_again, c),
+        )
+
+    def register_with_event_loop(self, c: Any, hub: Any) -> None:
+        """Follow what the ledger says, on the loop that owns the connection."""
+        c.app.taskyard_queues.on_change = lambda: hub.call_soon(_follow, c)
+
     def qos_global(self, c: Any) -> bool:
-        """Never: a worker consumes one queue, so both mean the same, and quorum queues refuse."""
+        """Never: quorum queues refuse a prefetch that several consumers share."""
         return False
+
+
+def _follow(c: Any) -> None:
+    if c.task_consumer is not None and c.connection is not None:
+        c.task_consumer.consume()
+
+
+def _look_again(c: Any) -> None:
+    """A queue went: if it was the current one, the ledger may name the next already."""
+    if c.app.taskyard_queues.look():
+        _follow(c)
 
 
 class WakeUpConsumer(Consumer):

@@ -207,20 +207,21 @@ async def test_what_went_with_a_deleted_end_is_planned_and_made_again(
     assert depth(amqp_url, f"{prefix}.pool.media") == 1
 
 
-async def test_a_queue_with_other_arguments_is_reported_and_left_alone(
+async def test_a_queue_of_unknown_make_is_replaced_and_drained(
     owner: Owner, amqp_url: str, prefix: str
 ) -> None:
-    """What differs is said in the broker's words; no stack trace, no loss, and wake-ups arrive."""
+    """Somebody else declared it: what it holds stays, and wake-ups go to a queue of our make."""
+    first, second = f"{prefix}.pool.media", f"{prefix}.pool.media.v2"
     with opened(amqp_url) as channel:
-        channel.queue_declare(f"{prefix}.pool.media", durable=True, auto_delete=False)
-    publish(amqp_url, "", f"{prefix}.pool.media")
+        channel.queue_declare(first, durable=True, auto_delete=False)
+    publish(amqp_url, "", first)
     routing = table(QueueType.CLASSIC, media=("image.*",))
-    for steps in (await owner.apply(routing), await owner.plan(routing)):
-        (conflict,) = told(steps, Change.CONFLICT)
-        assert f"{prefix}.pool.media" in conflict
-        assert "inequivalent arg" in conflict
+    assert told(await owner.apply(routing), Change.CONFLICT) == []
+    [drain] = await owner.plan(routing)
+    assert drain.change is Change.DRAIN
+    assert f"queue {first} was replaced by {second}, but 1 messages" in drain.what
     publish(amqp_url, f"{prefix}.tasks", "image.cut")
-    assert depth(amqp_url, f"{prefix}.pool.media") == 2
+    assert (depth(amqp_url, first), depth(amqp_url, second)) == (1, 1)
 
 
 async def test_an_exchange_of_another_type_is_reported_and_left_alone(

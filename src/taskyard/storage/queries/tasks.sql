@@ -106,6 +106,13 @@ WHERE id = ANY (%(ids)s) AND state = 'pending';
 UPDATE tasks SET publish_at = now(), reason = %(reason)s
 WHERE id = ANY (%(ids)s) AND state = 'pending';
 
+-- name: publish_again
+-- Wake-ups that lay in a queue which is gone: schedule anew what was not claimed from it. Only that
+-- is left which a worker holds in its hands, or lost; a second wake-up is harmless.
+UPDATE tasks SET state = 'scheduled', reason = %(reason)s, due_at = now()
+WHERE pool = %(pool)s AND state = 'queued' AND queued_at < %(queued_before)s
+RETURNING id, pg_notify('taskyard_dispatch', '');
+
 -- name: expire_due
 -- Tasks that have not started by their expiry never will.
 UPDATE tasks SET state = 'expired', finished_at = now(),
