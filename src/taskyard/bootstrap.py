@@ -13,6 +13,7 @@ import signal
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -227,13 +228,20 @@ async def plan_topology(given: Settings) -> "list[Step]":
         )
 
 
-async def apply_topology(given: Settings) -> "list[Step]":
-    """Make the broker as the routing table wants it; return what was done."""
+async def apply_topology(given: Settings, *, drain: timedelta = timedelta(0)) -> "list[Step]":
+    """Make the broker as the routing table wants it; return what was done.
+
+    Waits so long for workers to empty the queues that were replaced.
+    """
     from taskyard.services import topology
 
     async with await _administration(given) as connection:
-        return await topology.apply_topology(
-            connection, amqp_url=given.amqp_url, table=routing(given), prefix=given.prefix
+        return await topology.apply_and_drain(
+            connection,
+            amqp_url=given.amqp_url,
+            table=routing(given),
+            prefix=given.prefix,
+            within=drain,
         )
 
 

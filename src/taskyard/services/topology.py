@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -20,6 +21,7 @@ from taskyard.storage.topology import Row
 
 # Longer than it takes from the broker's confirm of a wake-up to the mark in its row.
 _MARKED_WITHIN = timedelta(minutes=1)
+_LOOK_EVERY = 1.0
 
 
 async def plan_topology(
@@ -64,6 +66,29 @@ async def apply_topology(
             if step is None or step.change is Change.REMOVE:
                 await _forget(connection, name, queue)
     return steps
+
+
+async def apply_and_drain(
+    connection: AsyncConnection,
+    *,
+    amqp_url: str,
+    table: RoutingTable,
+    prefix: str,
+    within: timedelta,
+) -> list[Step]:
+    """Apply, again and again until nothing is left to drain or the time is up; return all steps.
+
+    The broker has no signal for a queue that is empty, so it is asked.
+    """
+    deadline = time.monotonic() + within.total_seconds()
+    done: list[Step] = []
+    while True:
+        steps = await apply_topology(connection, amqp_url=amqp_url, table=table, prefix=prefix)
+        if time.monotonic() >= deadline or not any(step.change is Change.DRAIN for step in steps):
+            return [*done, *steps]
+        changes = (Change.CREATE, Change.REMOVE)
+        done += [step for step in steps if step.change in changes]
+        await asyncio.sleep(_LOOK_EVERY)
 
 
 async def _forget(connection: AsyncConnection, broker: str, queue: KnownQueue) -> None:

@@ -29,6 +29,13 @@ def wait(path: str) -> str:
         return fifo.read()
 
 
+@task("quick.note")
+def note(path: str, line: str) -> None:
+    """Add a line to a file, in one write: an effect that a test can count."""
+    with open(path, "a") as notes:
+        notes.write(f"{line}\n")
+
+
 @task("quick.fail")
 def fail(message: str = "no", permanent: bool = False) -> None:
     """Fail, for good or not."""
