@@ -154,6 +154,7 @@ async def run_dispatcher(given: Settings) -> None:
     from taskyard.broker.publisher import open_publisher
     from taskyard.broker.wakeup import exchange_name
     from taskyard.dispatcher import Dispatcher
+    from taskyard.services.reconcile import Reconciler
     from taskyard.storage.pool import open_pool
 
     async with AsyncExitStack() as stack:
@@ -161,7 +162,20 @@ async def run_dispatcher(given: Settings) -> None:
         size = _DISPATCHER_CONNECTIONS
         pool = await enter(open_pool(given.database_url, name="dispatcher", size=size))
         publisher = await enter(open_publisher(given.amqp_url, exchange_name(given.prefix)))
-        dispatcher = Dispatcher(database_url=given.database_url, pool=pool, publisher=publisher)
+        reconciler = Reconciler(
+            table=routing(given),
+            connections=pool,
+            publisher=publisher,
+            database_url=given.database_url,
+            amqp_url=given.amqp_url,
+            prefix=given.prefix,
+        )
+        dispatcher = Dispatcher(
+            database_url=given.database_url,
+            pool=pool,
+            publisher=publisher,
+            reconciler=reconciler,
+        )
         _settle()
         notify.ready()
         await dispatcher.run()
@@ -185,7 +199,7 @@ def run_worker(given: Settings, pool_name: str) -> int:
         )
     pool = table.pools[pool_name]
     name = f"{pool.name}@{platform.node()}-{uuid.uuid4().hex[:8]}"
-    runtime = Runtime(database_url=given.database_url, worker=name, table=table)
+    runtime = Runtime(database_url=given.database_url, worker=name, pool=pool.name, table=table)
     put_on_path([given.workers])
     files.configure(given.stores)
     app = make_celery(

@@ -12,6 +12,7 @@ from taskyard.api.views import (
     ExplanationView,
     PoolView,
     Progress,
+    ReckoningView,
     RetryView,
     TaskError,
     TaskTypeView,
@@ -24,6 +25,7 @@ from taskyard.core.task import Accepted, NewTask, Task
 from taskyard.core.units import show_duration
 from taskyard.services.explain import Explanation
 from taskyard.services.pools import PoolStatus
+from taskyard.storage.reconciliation import Reckoning
 from taskyard.storage.task_types import Announcement
 
 
@@ -152,6 +154,16 @@ def pool_view(status: PoolStatus) -> PoolView:
         depth=status.depth.ready if status.depth else None,
         consumers=status.depth.consumers if status.depth else None,
         running=status.running,
+        reckoning=_reckoning_view(status.reckoning) if status.reckoning else None,
+    )
+
+
+def _reckoning_view(found: Reckoning) -> ReckoningView:
+    return ReckoningView(
+        checked_at=found.checked_at,
+        lost=found.lost,
+        repaired=found.repaired,
+        duplicated=found.duplicated,
     )
 
 

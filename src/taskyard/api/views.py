@@ -217,6 +217,19 @@ class ExplanationView(msgspec.Struct, kw_only=True):
     candidates: list[Candidate]
 
 
+class ReckoningView(msgspec.Struct, kw_only=True):
+    """What the reconciler found in a pool so far, as numbers of wake-ups.
+
+    `lost`: confirmed by the broker, and gone. `repaired`: of those, published again. `duplicated`:
+    a worker got it and found nothing to claim.
+    """
+
+    checked_at: datetime
+    lost: int
+    repaired: int
+    duplicated: int
+
+
 class PoolView(msgspec.Struct, kw_only=True):
     """A pool; `depth` and `consumers` are null when the broker does not answer.
 
@@ -232,6 +245,7 @@ class PoolView(msgspec.Struct, kw_only=True):
     depth: int | None
     consumers: int | None
     running: int
+    reckoning: ReckoningView | None
 
 
 class PoolList(msgspec.Struct, kw_only=True):

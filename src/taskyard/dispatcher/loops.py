@@ -10,6 +10,7 @@ from taskyard.broker.publisher import Publisher
 from taskyard.core.errors import StorageUnavailable
 from taskyard.services.dispatch import dispatch_pending
 from taskyard.services.reap import REAP_EVERY, Reaper
+from taskyard.services.reconcile import CHECK_EVERY, Reconciler
 from taskyard.storage import listen, tasks
 from taskyard.storage.pool import Pool, borrowed
 
@@ -21,13 +22,16 @@ _ROWS_AT_ONCE = 500
 
 
 class Dispatcher:
-    """Promotes what is due, expires what is too late, publishes what is pending, reaps."""
+    """Promotes what is due, expires what is late, publishes what is pending, reaps, reconciles."""
 
-    def __init__(self, *, database_url: str, pool: Pool, publisher: Publisher) -> None:
+    def __init__(
+        self, *, database_url: str, pool: Pool, publisher: Publisher, reconciler: Reconciler
+    ) -> None:
         self._database_url = database_url
         self._pool = pool
         self._publisher = publisher
         self._reaper = Reaper(pool)
+        self._reconciler = reconciler
         self._pending = asyncio.Event()
         self._dates = asyncio.Event()
 
@@ -38,6 +42,7 @@ class Dispatcher:
             duties.create_task(self._repeat(self._publish), name="publish")
             duties.create_task(self._repeat(self._keep_dates), name="keep dates")
             duties.create_task(self._repeat(self._reap), name="reap")
+            duties.create_task(self._repeat(self._reconcile), name="reconcile")
 
     async def _listen(self) -> None:
         async for _ in listen.listen(self._database_url, listen.DISPATCH, name="dispatcher"):
@@ -73,6 +78,10 @@ class Dispatcher:
     async def _reap(self) -> None:
         if await self._reaper.pass_once() == 0:
             await asyncio.sleep(REAP_EVERY)
+
+    async def _reconcile(self) -> None:
+        suspicious = await self._reconciler.check()
+        await asyncio.sleep(_LOOK_EVERY if suspicious else CHECK_EVERY)
 
 
 async def _wait(signal: asyncio.Event, seconds: float) -> None:

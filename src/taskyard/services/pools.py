@@ -7,10 +7,11 @@ from taskyard.broker.ledger import PoolQueues, pool_queues
 from taskyard.broker.topology import broker_name
 from taskyard.core.errors import BrokerUnavailable
 from taskyard.core.routing import Pool, RoutingTable
-from taskyard.storage import tasks
+from taskyard.storage import reconciliation, tasks
 from taskyard.storage import topology as ledger_table
 from taskyard.storage.pool import Pool as ConnectionPool
 from taskyard.storage.pool import borrowed
+from taskyard.storage.reconciliation import Reckoning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,7 @@ class PoolStatus:
     queues: PoolQueues
     depth: Depth | None
     running: int
+    reckoning: Reckoning | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,7 @@ async def survey(
     queues = await queues_by_pool(table, connections=connections, amqp_url=amqp_url, prefix=prefix)
     async with borrowed(connections) as connection:
         running = await tasks.count_running(connection)
+        reckonings = await reconciliation.read(connection)
     names = [name for each in queues.values() for name in (each.current, *each.draining)]
     try:
         found, broker_up = await depths(amqp_url, names), True
@@ -68,6 +71,7 @@ async def survey(
             queues=queues[name],
             depth=_depth(queues[name], found),
             running=running.get(name, 0),
+            reckoning=reckonings.get(name),
         )
         for name, pool in table.pools.items()
     )

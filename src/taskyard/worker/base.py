@@ -1,6 +1,7 @@
 """The base of every task: claim, run, finish."""
 
 import asyncio
+import contextlib
 import inspect
 import os
 import random
@@ -21,7 +22,7 @@ from celery.exceptions import Ignore, Reject
 from celery.exceptions import Retry as CeleryRetry
 
 from taskyard.core.task import Failure, Lease, LeaseToken, TaskId
-from taskyard.storage import attempts
+from taskyard.storage import attempts, reconciliation
 from taskyard.worker import signature
 from taskyard.worker.current import Running, current, running
 from taskyard.worker.effects import Effects
@@ -68,6 +69,8 @@ class TaskyardTask(celery.Task):
         )
         if lease is None:
             # Ended, cancelled, leased elsewhere or not due: a wake-up too many, harmless.
+            with contextlib.suppress(psycopg.Error):  # a number, nothing hangs on it
+                reconciliation.count_duplicate(runtime.cursor(), runtime.pool)
             raise Ignore
         self.request.retries = lease.errors
         claimed_at = time.monotonic()

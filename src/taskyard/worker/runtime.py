@@ -32,9 +32,15 @@ class Runtime:
     """
 
     def __init__(
-        self, *, database_url: str, worker: str, table: RoutingTable | None = None
+        self,
+        *,
+        database_url: str,
+        worker: str,
+        pool: str = "",
+        table: RoutingTable | None = None,
     ) -> None:
         self.worker = worker
+        self.pool = pool
         self.table = table or RoutingTable(pools={}, defaults={})
         self.database_url = database_url
         self.active: dict[int, AttemptRequest] = {}

@@ -293,7 +293,7 @@ async def test_a_lock_goes_with_the_apply_that_held_it(yard: Yard, database_url:
         await holding.__aenter__()
         waiting = asyncio.create_task(yard.apply(table(CLASSIC)))
         async with asyncio.timeout(20):
-            while await (await watcher.execute(waits)).fetchone() != (1,):
+            while await (await watcher.execute(waits)).fetchone() != (1,):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         # When the other's connection breaks
         pid = holder.info.backend_pid

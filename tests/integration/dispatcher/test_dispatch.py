@@ -21,6 +21,7 @@ from taskyard.dev.processes import free_port
 from taskyard.dispatcher import Dispatcher
 from taskyard.services.dispatch import HOLD, open_fresh
 from taskyard.services.intake import open_intake
+from taskyard.services.reconcile import Reconciler
 from taskyard.services.topology import apply_topology
 from taskyard.storage.pool import open_pool
 
@@ -59,7 +60,17 @@ async def dispatching(database_url: str, amqp_url: str, prefix: str) -> AsyncIte
         pool = await stack.enter_async_context(open_pool(database_url, name="tests", size=4))
         exchange = exchange_name(prefix)
         publisher = await stack.enter_async_context(open_publisher(amqp_url, exchange))
-        dispatcher = Dispatcher(database_url=database_url, pool=pool, publisher=publisher)
+        reconciler = Reconciler(
+            table=TABLE,
+            connections=pool,
+            publisher=publisher,
+            database_url=database_url,
+            amqp_url=amqp_url,
+            prefix=prefix,
+        )
+        dispatcher = Dispatcher(
+            database_url=database_url, pool=pool, publisher=publisher, reconciler=reconciler
+        )
         running = asyncio.create_task(dispatcher.run())
         try:
             yield publisher
