@@ -7,6 +7,7 @@ from taskyard.api.docs import docs_blueprint
 from taskyard.api.errors import register_errors
 from taskyard.api.health import health_blueprint
 from taskyard.api.parts import Parts
+from taskyard.api.submit import submit_blueprint
 from taskyard.api.tasks import tasks_blueprint
 from taskyard.api.yard import yard_blueprint
 
@@ -20,6 +21,7 @@ def create_app(parts: Parts) -> Quart:
     app.url_map.merge_slashes = False
     register_errors(app)
     for blueprint in (
+        submit_blueprint(parts),
         tasks_blueprint(parts),
         batch_blueprint(parts),
         yard_blueprint(parts),

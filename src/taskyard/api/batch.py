@@ -1,6 +1,7 @@
 """/v1/tasks/batch: many submissions in one request, each with an outcome of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,13 +10,21 @@ from quart import Blueprint, Response, request
 from taskyard.api import strict_json
 from taskyard.api.errors import describe
 from taskyard.api.parts import Parts
-from taskyard.api.render import respond
-from taskyard.api.request import convert, json_body, raw_body
-from taskyard.api.views import BatchItem, BatchView
+from taskyard.api.render import REPLAYED, respond
+from taskyard.api.request import convert, idempotency_key, json_body, raw_body
+from taskyard.api.views import BatchItem, BatchSubmission, BatchView
 from taskyard.core.errors import Fault, InvalidRequest, PayloadTooLarge, TaskyardError
-from taskyard.core.task import Accepted, NewTask
+from taskyard.core.idempotency import (
+    LONGEST_BATCH_KEY,
+    IdempotencyKey,
+    KeyedRequest,
+    read_key,
+)
+from taskyard.core.task import Accepted, NewTask, Repeated
 from taskyard.services.dispatch import HOLD
-from taskyard.services.submit import Submission, prepare
+from taskyard.services.idempotency import first_replies, keyed_request, with_key
+from taskyard.services.intake import Stored
+from taskyard.services.submit import prepare
 
 MOST_ITEMS = 10_000
 _MOST_FORWARDED = 200  # larger batches are left to the dispatcher, in the order of urgency
@@ -28,25 +37,26 @@ def batch_blueprint(parts: Parts) -> Blueprint:
 
     @blueprint.post("/v1/tasks/batch")
     async def submit_batch() -> Response:
+        whole = idempotency_key(longest=LONGEST_BATCH_KEY)
         items = await _items()
         small = len(items) <= _MOST_FORWARDED
         hold = HOLD if small and parts.fresh.takes_more else 0.0
-        prepared = list(_prepare(parts, items, hold))
-        wanted = [each for each in prepared if isinstance(each, NewTask)]
-        stored = await parts.intake.store_batch(wanted)
-        outcomes = dict(zip((new.id for new in wanted), stored, strict=True))
-        accepted = sum(isinstance(outcome, Accepted) for outcome in stored)
-        final = [outcomes[each.id] if isinstance(each, NewTask) else each for each in prepared]
-        items = [
-            BatchItem(id=str(each.id))
-            if isinstance(each, Accepted)
-            else BatchItem(error=describe(each))
-            for each in final
+        now = datetime.now(UTC)
+        prepared = [
+            _prepare(parts, item, whole and whole.of_item(index), now=now, hold=hold)
+            for index, item in enumerate(items)
         ]
-        rejected = len(final) - accepted
-        return respond(BatchView(accepted=accepted, rejected=rejected, items=items), 202)
+        return _answer(await _outcomes(parts, prepared))
 
     return blueprint
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """One item, checked: the row to store, or why there is none, and the key it came with."""
+
+    outcome: NewTask | TaskyardError
+    keyed: KeyedRequest | None = None
 
 
 async def _items() -> list[Any]:
@@ -73,16 +83,58 @@ async def _items() -> list[Any]:
     return items
 
 
-def _prepare(parts: Parts, items: list[Any], hold: float) -> Iterator[NewTask | TaskyardError]:
-    now = datetime.now(UTC)
+def _prepare(
+    parts: Parts, item: Any, derived: IdempotencyKey | None, *, now: datetime, hold: float
+) -> _Prepared:
+    if isinstance(item, TaskyardError):
+        return _Prepared(item)
+    keyed = None
+    try:
+        wish = convert(item, BatchSubmission)
+        key = _own_key(wish) or derived
+        keyed = keyed_request(wish, key) if key else None
+        new, route = prepare(wish, table=parts.table, catalog=parts.catalog, now=now, hold=hold)
+    except TaskyardError as error:
+        return _Prepared(error, keyed)
+    if keyed:
+        new = with_key(new, keyed, retention=route.defaults.retention)
+    return _Prepared(new, keyed)
+
+
+def _own_key(wish: BatchSubmission) -> IdempotencyKey | None:
+    if wish.idempotency_key is None:
+        return None
+    try:
+        return read_key(wish.idempotency_key)
+    except ValueError as error:
+        fault = Fault("/idempotency_key", str(error))
+        raise InvalidRequest("the request has invalid fields", faults=(fault,)) from None
+
+
+async def _outcomes(parts: Parts, items: Sequence[_Prepared]) -> list[Stored]:
+    """Store what can be; what is refused now may have been accepted before."""
+    new = [item.outcome for item in items if isinstance(item.outcome, NewTask)]
+    refused = [i.keyed for i in items if i.keyed and isinstance(i.outcome, TaskyardError)]
+    first = await first_replies(parts.pool, refused)
+    stored = iter(await parts.intake.store_batch(new))
+    outcomes: list[Stored] = []
     for item in items:
-        if isinstance(item, TaskyardError):
-            yield item
-            continue
-        try:
-            wish = convert(item, Submission)
-            new, _ = prepare(wish, table=parts.table, catalog=parts.catalog, now=now, hold=hold)
-        except TaskyardError as error:
-            yield error
+        if isinstance(item.outcome, NewTask):
+            outcomes.append(next(stored))
         else:
-            yield new
+            outcomes.append(first.get(item.keyed, item.outcome) if item.keyed else item.outcome)
+    return outcomes
+
+
+def _answer(outcomes: Sequence[Stored]) -> Response:
+    accepted = [outcome for outcome in outcomes if isinstance(outcome, Accepted)]
+    items = [
+        BatchItem(id=str(each.id))
+        if isinstance(each, Accepted)
+        else BatchItem(error=describe(each))
+        for each in outcomes
+    ]
+    rejected = len(outcomes) - len(accepted)
+    view = BatchView(accepted=len(accepted), rejected=rejected, items=items)
+    repeated = accepted and all(isinstance(each, Repeated) for each in accepted)
+    return respond(view, 202, REPLAYED if repeated else None)

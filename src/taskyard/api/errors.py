@@ -22,6 +22,7 @@ STATUS: dict[type[TaskyardError], int] = {
     errors.InvalidRequest: 422,
     errors.InvalidArguments: 422,
     errors.PayloadTooLarge: 413,
+    errors.IdempotencyKeyReused: 422,
     errors.UnknownTaskType: 404,
     errors.TaskNotFound: 404,
     errors.PoolNotFound: 404,

@@ -34,6 +34,7 @@ class Operation:
     summary: str
     description: str = ""
     query: tuple[tuple[str, Json, str], ...] = ()
+    headers: tuple[tuple[str, Json, str], ...] = ()
     body: Mapping[str, Any] | None = None
     example: Any = None
     status: int = 200
@@ -48,13 +49,24 @@ _UNREADABLE = {400: ("malformed-body",), 415: ("unsupported-media-type",)}
 _AWAY = {503: ("storage-unavailable",)}
 _NO_TASK = {404: ("task-not-found",)}
 
+_KEY = (
+    "Idempotency-Key",
+    {**_TEXT, "minLength": 1, "examples": ['"5f1a7f0e-order-1042"']},
+    "Makes it safe to send the request again: one key, one task. A string in quotes or bare, 1 to "
+    "255 printable ASCII characters; for a batch at most 250.",
+)
+_REPLAYED = {"Idempotency-Replayed": {"schema": {"const": "true"}}}
+
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="post",
         path="/v1/tasks",
         tag="Tasks",
         summary="Submit a task",
-        description="The reply is sent after the task is committed: 202 means durable.",
+        description="The reply is sent after the task is committed: 202 means durable. With an "
+        "Idempotency-Key it may be sent again: the same request gets the same reply, with the "
+        "header `Idempotency-Replayed: true`; another request gets 422.",
+        headers=(_KEY,),
         body={_JSON: Submission},
         example={
             "type": "image.thumbnail",
@@ -68,7 +80,7 @@ OPERATIONS: tuple[Operation, ...] = (
             **_UNREADABLE,
             404: ("unknown-task-type",),
             413: ("payload-too-large",),
-            422: ("invalid-request", "invalid-arguments"),
+            422: ("invalid-request", "invalid-arguments", "idempotency-key-reused"),
             503: ("storage-unavailable", "overloaded", "outcome-unknown"),
         },
     ),
@@ -100,7 +112,10 @@ OPERATIONS: tuple[Operation, ...] = (
         tag="Tasks",
         summary="Submit up to 10,000 tasks",
         description="Each item has an outcome of its own, in order; a bad one spoils no other. "
-        "NDJSON has one task on a line.",
+        "NDJSON has one task on a line. An item may have an `idempotency_key`; with an "
+        "Idempotency-Key header `K`, item number i, from 0, without one of its own has the key "
+        "`K/i`. `Idempotency-Replayed: true` says that every accepted item was accepted before.",
+        headers=(_KEY,),
         body={_JSON: views.Batch, "application/x-ndjson": _TEXT},
         example={"tasks": [{"type": "table.summarize", "args": {"source": "inputs/airports.csv"}}]},
         status=202,
@@ -241,9 +256,15 @@ def _operation(operation: Operation) -> Json:
             **_refusals(operation),
         },
     }
+    if _KEY in operation.headers:
+        described["responses"][str(operation.status)]["headers"] = _REPLAYED
     if operation.description:
         described["description"] = operation.description
-    if parameters := [*_path_parameters(operation.path), *_query_parameters(operation)]:
+    if parameters := [
+        *_path_parameters(operation.path),
+        *_parameters("query", operation.query),
+        *_parameters("header", operation.headers),
+    ]:
         described["parameters"] = parameters
     if operation.body:
         content = {media: {"schema": _schema(kind)} for media, kind in operation.body.items()}
@@ -275,10 +296,10 @@ def _path_parameters(path: str) -> list[Json]:
     return [{"name": name, "in": "path", "required": True, "schema": _TEXT} for name in names]
 
 
-def _query_parameters(operation: Operation) -> list[Json]:
+def _parameters(place: str, given: tuple[tuple[str, Json, str], ...]) -> list[Json]:
     return [
-        {"name": name, "in": "query", "schema": schema, "description": meaning}
-        for name, schema, meaning in operation.query
+        {"name": name, "in": place, "schema": schema, "description": meaning}
+        for name, schema, meaning in given
     ]
 
 

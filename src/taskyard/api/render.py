@@ -21,12 +21,15 @@ from taskyard.api.views import (
 from taskyard.broker.wakeup import exchange_name
 from taskyard.core.routing import TaskDefaults
 from taskyard.core.states import CELERY_STATES, State
-from taskyard.core.task import Accepted, NewTask, Task
+from taskyard.core.task import Accepted, NewTask, Repeated, Task
 from taskyard.core.units import show_duration
 from taskyard.services.explain import Explanation
 from taskyard.services.pools import PoolStatus
 from taskyard.storage.reconciliation import Reckoning
 from taskyard.storage.task_types import Announcement
+
+# Says that a reply is that to an earlier request with the same Idempotency-Key.
+REPLAYED = {"Idempotency-Replayed": "true"}
 
 
 def links(task_id: str) -> dict[str, str]:
@@ -48,6 +51,20 @@ def accepted_view(new: NewTask, accepted: Accepted) -> AcceptedView:
         priority=new.priority,
         state=accepted.state,
         created_at=accepted.created_at,
+        links=links(task_id),
+    )
+
+
+def repeated_view(task_type: str, first: Repeated) -> AcceptedView:
+    """Return what the caller saw of the first submission with the same idempotency key."""
+    task_id = str(first.id)
+    return AcceptedView(
+        id=task_id,
+        type=task_type,
+        pool=first.pool,
+        priority=first.priority,
+        state=first.state,
+        created_at=first.created_at,
         links=links(task_id),
     )
 

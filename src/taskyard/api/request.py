@@ -10,7 +10,9 @@ import msgspec
 from quart import request
 
 from taskyard.api import strict_json
+from taskyard.core import idempotency
 from taskyard.core.errors import Fault, InvalidRequest, TaskNotFound, UnsupportedMediaType
+from taskyard.core.idempotency import IdempotencyKey
 from taskyard.core.task import TaskId
 
 T = TypeVar("T")
@@ -54,6 +56,20 @@ def _fault(message: str) -> Fault:
     if missing := re.fullmatch(r"Object missing required field `(.*)`", sentence):
         return Fault(f"{pointer}/{missing.group(1)}", "is required")
     return Fault(pointer, sentence[:1].lower() + sentence[1:])
+
+
+def idempotency_key(*, longest: int = idempotency.LONGEST_KEY) -> IdempotencyKey | None:
+    """Return the key in the Idempotency-Key header, if there is one. Raises InvalidRequest."""
+    values = request.headers.getlist("Idempotency-Key")
+    if not values:
+        return None
+    try:
+        if len(values) > 1:
+            raise ValueError(f"is given {len(values)} times; send one")
+        return idempotency.read_header(values[0].strip(), longest=longest)
+    except ValueError as error:
+        fault = Fault("Idempotency-Key", str(error))
+        raise InvalidRequest("the Idempotency-Key header is not valid", faults=(fault,)) from None
 
 
 def task_id(text: str) -> TaskId:

@@ -1,22 +1,20 @@
-"""/v1/tasks: submit, read, list, cancel."""
+"""/v1/tasks: read, list, cancel."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from quart import Blueprint, Response, request
 
 from taskyard.api.parts import Parts
-from taskyard.api.render import accepted_view, respond, task_view
-from taskyard.api.request import convert, from_cursor, json_body, task_id, to_cursor
+from taskyard.api.render import respond, task_view
+from taskyard.api.request import from_cursor, task_id, to_cursor
 from taskyard.api.views import CancelView, TaskPage
 from taskyard.core.errors import Fault, InvalidRequest, TaskNotFound
 from taskyard.core.states import State
 from taskyard.core.task import TaskId
 from taskyard.services.cancel import Receipt, cancel
-from taskyard.services.dispatch import HOLD
-from taskyard.services.submit import Submission, prepare
 from taskyard.storage import tasks as tasks_table
 from taskyard.storage.pool import borrowed
 
@@ -40,17 +38,6 @@ class Filters(msgspec.Struct, kw_only=True):
 def tasks_blueprint(parts: Parts) -> Blueprint:
     """Serve tasks."""
     blueprint = Blueprint("tasks", __name__)
-
-    @blueprint.post("/v1/tasks")
-    async def submit() -> Response:
-        wish = convert(await json_body(), Submission)
-        hold = HOLD if parts.fresh.takes_more else 0.0
-        new, _ = prepare(
-            wish, table=parts.table, catalog=parts.catalog, now=datetime.now(UTC), hold=hold
-        )
-        accepted = await parts.intake.store(new)
-        view = accepted_view(new, accepted)
-        return respond(view, 202, {"Location": view.links["self"]})
 
     @blueprint.get("/v1/tasks/<task>")
     async def get(task: str) -> Response:

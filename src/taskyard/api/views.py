@@ -1,7 +1,7 @@
 """What clients see: each JSON document as a struct."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -110,7 +110,11 @@ class EventList(msgspec.Struct, kw_only=True):
 
 
 class Fault(msgspec.Struct, kw_only=True):
-    """One faulty field: a JSON Pointer (RFC 6901) into the request, and what is wrong there."""
+    """One fault: where, and what is wrong there.
+
+    `pointer` is a JSON Pointer (RFC 6901) into the body, `?name` of a query parameter, or the name
+    of a header.
+    """
 
     pointer: str
     detail: str
@@ -127,10 +131,18 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
     errors: list[Fault] = []
 
 
+class BatchSubmission(Submission, kw_only=True, forbid_unknown_fields=True):
+    """One item of a batch: a submission, which may have an idempotency key of its own."""
+
+    idempotency_key: (
+        Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern="^[ -~]+$")] | None
+    ) = None
+
+
 class Batch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Up to 10,000 submissions."""
 
-    tasks: list[Submission]
+    tasks: list[BatchSubmission]
 
 
 class BatchItem(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -28,6 +28,7 @@ def submit(
     args: Annotated[str, typer.Argument(help="The arguments, a JSON object.")] = "{}",
     priority: Annotated[int | None, typer.Option(min=0, max=9)] = None,
     delay: Annotated[str | None, typer.Option(help="Such as 30s or 5m.")] = None,
+    key: Annotated[str | None, typer.Option(help="Idempotency key: one key, one task.")] = None,
     wait: Annotated[bool, typer.Option(help="Wait for the end and show the task.")] = False,
     api: Api = DEFAULT_API,
 ) -> None:
@@ -37,7 +38,9 @@ def submit(
     except ValueError as error:
         raise fail(f"ARGS is not JSON: {error}") from error
     with Client(api) as client:
-        accepted = client.submit(task_type, arguments, priority=priority, delay=delay)
+        accepted = client.submit(
+            task_type, arguments, priority=priority, delay=delay, idempotency_key=key
+        )
         _print(client.wait(accepted["id"]) if wait else accepted)
 
 

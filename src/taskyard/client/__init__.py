@@ -9,12 +9,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
 import httpx
 
 ENDED = frozenset({"succeeded", "failed", "cancelled", "expired", "quarantined"})
 
 Json = dict[str, Any]
+
+_WAITS = (0.2, 1.0)  # seconds before a submission is sent a second and a third time
 
 
 class TaskyardProblem(Exception):
@@ -50,14 +53,31 @@ class Client:
     ) -> None:
         self._http.close()
 
-    def submit(self, task_type: str, args: Mapping[str, Any] | None = None, **options: Any) -> Json:
-        """Submit a task: options are priority, delay, run_at, expires_in and labels."""
-        given = {name: value for name, value in options.items() if value is not None}
-        return self._send("POST", "/v1/tasks", {"type": task_type, "args": args or {}, **given})
+    def submit(
+        self,
+        task_type: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        **options: Any,
+    ) -> Json:
+        """Submit a task: options are priority, delay, run_at, expires_in, deadline and labels.
 
-    def submit_batch(self, tasks: Sequence[Mapping[str, Any]]) -> Json:
-        """Submit up to 10,000 tasks; each has an outcome of its own, in order."""
-        return self._send("POST", "/v1/tasks/batch", {"tasks": list(tasks)})
+        It is sent up to three times while the server does not answer or is not available, with the
+        same idempotency key: a random one unless one is given.
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        body = {"type": task_type, "args": args or {}, **given}
+        return self._submit("/v1/tasks", body, idempotency_key)
+
+    def submit_batch(
+        self, tasks: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None
+    ) -> Json:
+        """Submit up to 10,000 tasks; each has an outcome of its own, in order.
+
+        It is sent again as `submit` is; the key is that of the whole batch.
+        """
+        return self._submit("/v1/tasks/batch", {"tasks": list(tasks)}, idempotency_key)
 
     def get(self, task_id: str) -> Json:
         """Return a task."""
@@ -107,14 +127,39 @@ class Client:
             interval = min(interval * 1.5, 1.0)
         return task
 
+    def _submit(self, path: str, body: Json, key: str | None) -> Json:
+        headers = {"Idempotency-Key": _quoted(key or str(uuid4()))}
+        for wait in _WAITS:
+            try:
+                return self._send("POST", path, body, headers=headers)
+            except Unreachable:
+                pass
+            except TaskyardProblem as problem:
+                if problem.status != 503:
+                    raise
+            time.sleep(wait)
+        return self._send("POST", path, body, headers=headers)
+
     def _send(
-        self, method: str, path: str, body: Any = None, *, params: Mapping[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Json:
         try:
-            response = self._http.request(method, path, json=body, params=params)
+            response = self._http.request(method, path, json=body, params=params, headers=headers)
         except httpx.TransportError as error:
             raise Unreachable(f"{self._url} does not answer: {error}") from error
         found: Json = response.json()
         if response.is_error:
             raise TaskyardProblem(found)
         return found
+
+
+def _quoted(key: str) -> str:
+    """Return a string as Structured Fields write it (RFC 9651, section 4.1.6)."""
+    escaped = key.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

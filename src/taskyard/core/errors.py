@@ -7,6 +7,7 @@
     │   ├── InvalidRequest           invalid-request       (fields: a pointer and a sentence each)
     │   ├── InvalidArguments         invalid-arguments     (fields likewise)
     │   ├── PayloadTooLarge          payload-too-large
+    │   ├── IdempotencyKeyReused     idempotency-key-reused
     │   ├── UnknownTaskType          unknown-task-type
     │   ├── TaskNotFound             task-not-found
     │   ├── PoolNotFound             pool-not-found
@@ -92,6 +93,13 @@ class PayloadTooLarge(Refused):
 
     code = "payload-too-large"
     title = "The payload is too large"
+
+
+class IdempotencyKeyReused(Refused):
+    """The Idempotency-Key belongs to another request. Send a new key, or the first request."""
+
+    code = "idempotency-key-reused"
+    title = "The idempotency key was used for another request"
 
 
 class UnknownTaskType(Refused):

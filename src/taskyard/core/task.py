@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, NewType
 from uuid import UUID
 
+from taskyard.core.idempotency import KeyedRequest
 from taskyard.core.states import State
 
 TaskId = NewType("TaskId", UUID)
@@ -18,7 +19,8 @@ class NewTask:
     `args` and `labels` are JSON text: they are stored as they came, never rebuilt. `delay`,
     `expires_in` and `deadline` are seconds on the database's clock, `run_at` is an instant; at
     most one of `delay` and `run_at` is set. `hold` keeps the dispatcher away for so many seconds,
-    while the process that stored the row publishes it itself.
+    while the process that stored the row publishes it itself. A key may be forgotten `key_life`
+    seconds after the task was due.
     """
 
     id: TaskId
@@ -35,6 +37,8 @@ class NewTask:
     expires_in: float | None = None
     deadline: float | None = None
     hold: float = 0.0
+    keyed: KeyedRequest | None = None
+    key_life: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,14 @@ class Accepted:
     state: State
     created_at: datetime
     due_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeated(Accepted):
+    """What it made of the first submission with the same idempotency key, which holds again."""
+
+    pool: str
+    priority: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

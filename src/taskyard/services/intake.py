@@ -93,7 +93,7 @@ class Intake:
         try:
             async with borrowed(self._pool) as connection:
                 try:
-                    accepted = await tasks_table.insert(connection, tasks)
+                    stored = await tasks_table.insert(connection, tasks)
                 except psycopg.OperationalError as error:
                     if not connection.broken:  # it was refused whole: a lock, a time limit
                         raise StorageUnavailable("the database is too busy; try again") from error
@@ -106,13 +106,16 @@ class Intake:
             log.exception("submissions could not be stored")
             refusal = StorageUnavailable(f"the database refused to store: {type(error).__name__}")
             return [refusal] * len(tasks)
-        return self._stored(tasks, accepted)
+        return self._stored(tasks, stored)
 
     def _stored(
-        self, tasks: Sequence[NewTask], accepted: Mapping[TaskId, Accepted]
+        self, tasks: Sequence[NewTask], stored: Mapping[TaskId, tasks_table.Stored]
     ) -> list[Stored]:
-        self._fresh.forward((task, accepted[task.id]) for task in tasks)
-        return [accepted[task.id] for task in tasks]
+        outcomes = [stored[task.id] for task in tasks]
+        pairs = zip(tasks, outcomes, strict=True)
+        # A repeat is an outcome as well, of a task that is on its way already.
+        self._fresh.forward((task, new) for task, new in pairs if type(new) is Accepted)
+        return [*outcomes]
 
     async def _insert_apart(self, tasks: Sequence[NewTask], error: psycopg.Error) -> list[Stored]:
         """One of them is bad, and the database refused them all: find out which."""
@@ -130,11 +133,11 @@ class Intake:
         for _ in range(_TRIES_AFTER_BREAK):
             try:
                 async with borrowed(self._pool) as connection:
-                    accepted = await tasks_table.insert(connection, tasks)
+                    stored = await tasks_table.insert(connection, tasks)
             except (StorageUnavailable, psycopg.Error) as error:
                 log.warning("storing again failed", error=str(error).strip())
             else:
-                return self._stored(tasks, accepted)
+                return self._stored(tasks, stored)
         unknown = OutcomeUnknown("the database connection broke while storing; try again")
         return [unknown] * len(tasks)
 

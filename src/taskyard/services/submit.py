@@ -22,7 +22,7 @@ FARTHEST = timedelta(days=36525)
 
 
 class Submission(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The body of POST /v1/tasks and one item of a batch."""
+    """What a caller asks for: the body of POST /v1/tasks."""
 
     type: str
     args: dict[str, Any] = {}

@@ -1,24 +1,85 @@
 """Tasks as the API and the dispatcher see them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from psycopg.rows import class_row, dict_row
 
+from taskyard.core.errors import IdempotencyKeyReused
+from taskyard.core.idempotency import KeyedRequest
 from taskyard.core.states import State
 from taskyard.core.task import Accepted, Failure, NewTask, Task, TaskId, WakeUp
+from taskyard.storage import idempotency
 from taskyard.storage.attempts import taking_back
 from taskyard.storage.pool import AsyncConnection
 from taskyard.storage.sql import queries
 
 _SQL = queries("tasks")
 
+Stored = Accepted | IdempotencyKeyReused
 
-async def insert(connection: AsyncConnection, tasks: Sequence[NewTask]) -> dict[TaskId, Accepted]:
-    """Store all submissions or none, in one commit. What is stored already is left as it is."""
-    columns = {
+
+async def insert(connection: AsyncConnection, tasks: Sequence[NewTask]) -> dict[TaskId, Stored]:
+    """Store all submissions or none, in one commit, and return what became of each.
+
+    What is stored already is left as it is. A submission whose idempotency key is taken gets the
+    reply that the first one got, or IdempotencyKeyReused when that asked for something else.
+    """
+    outcomes = await _insert(connection, tasks)
+    while len(outcomes) < len(tasks):
+        outcomes |= await _stored_before(connection, _without(tasks, outcomes))
+        # A key that was forgotten between the two statements is free again.
+        if forgotten := _without(tasks, outcomes):
+            outcomes |= await _insert(connection, forgotten)
+    return outcomes
+
+
+def _without(tasks: Sequence[NewTask], outcomes: Mapping[TaskId, Stored]) -> list[NewTask]:
+    return [task for task in tasks if task.id not in outcomes]
+
+
+async def _insert(connection: AsyncConnection, tasks: Sequence[NewTask]) -> dict[TaskId, Stored]:
+    keyed = any(task.keyed for task in tasks)
+    columns = _columns(tasks) | (_key_columns(tasks) if keyed else {})
+    statement = _SQL["insert_keyed_tasks" if keyed else "insert_tasks"]
+    rows = await (await connection.execute(statement, columns)).fetchall()
+    return {row[0]: _accepted(row) for row in rows}
+
+
+async def _stored_before(
+    connection: AsyncConnection, tasks: Sequence[NewTask]
+) -> dict[TaskId, Stored]:
+    """Return what earlier INSERTs stored: of other submissions, or of these before a break."""
+    outcomes: dict[TaskId, Stored] = {}
+    if keys := [task.keyed.key for task in tasks if task.keyed]:
+        used = await idempotency.find(connection, keys)
+        for task in tasks:
+            if task.keyed and (first := used.get(task.keyed.key)):
+                outcomes[task.id] = _answer(task, task.keyed, first)
+    if ids := [task.id for task in tasks if not task.keyed]:
+        rows = await (await connection.execute(_SQL["find_accepted"], {"ids": ids})).fetchall()
+        outcomes |= {row[0]: _accepted(row) for row in rows}
+    return outcomes
+
+
+def _answer(task: NewTask, request: KeyedRequest, first: idempotency.FirstUse) -> Stored:
+    reply = first.reply
+    if reply.id == task.id:  # it is no repeat: this very submission was stored before a break
+        return Accepted(
+            id=reply.id, state=reply.state, created_at=reply.created_at, due_at=reply.due_at
+        )
+    if first.request_hash == request.request_hash:
+        return reply
+    return IdempotencyKeyReused(
+        f"the idempotency key {request.key.text!r} was used for another request, which made the "
+        f"task {reply.id}"
+    )
+
+
+def _columns(tasks: Sequence[NewTask]) -> dict[str, list[Any]]:
+    return {
         "ids": [task.id for task in tasks],
         "types": [task.type for task in tasks],
         "pools": [task.pool for task in tasks],
@@ -34,13 +95,16 @@ async def insert(connection: AsyncConnection, tasks: Sequence[NewTask]) -> dict[
         "deadlines": [task.deadline for task in tasks],
         "holds": [task.hold for task in tasks],
     }
-    cursor = await connection.execute(_SQL["insert_tasks"], columns)
-    accepted = {row[0]: _accepted(row) for row in await cursor.fetchall()}
-    if len(accepted) < len(tasks):
-        earlier = [task.id for task in tasks if task.id not in accepted]
-        cursor = await connection.execute(_SQL["find_accepted"], {"ids": earlier})
-        accepted |= {row[0]: _accepted(row) for row in await cursor.fetchall()}
-    return accepted
+
+
+def _key_columns(tasks: Sequence[NewTask]) -> dict[str, list[Any]]:
+    keyed = [task.keyed for task in tasks]
+    return {
+        "tenants": [each and each.key.tenant for each in keyed],
+        "keys": [each and each.key.text for each in keyed],
+        "request_hashes": [each and each.request_hash for each in keyed],
+        "key_lives": [task.key_life for task in tasks],
+    }
 
 
 def _accepted(row: tuple[Any, ...]) -> Accepted:

@@ -108,7 +108,7 @@ async def test_migrating_twice_at_once_applies_once(server_url: str) -> None:
         await require_current(one)
 
 
-@pytest.mark.parametrize("name", ["tasks", "attempts", "task_types", "topology"])
+@pytest.mark.parametrize("name", ["tasks", "attempts", "task_types", "topology", "idempotency"])
 async def test_every_statement_can_be_prepared(connection: Connection, name: str) -> None:
     """And each is described below its name."""
     for key, statement in queries(name).items():

@@ -26,6 +26,50 @@ FROM (
 ON CONFLICT (id) DO NOTHING
 RETURNING id, state, created_at, due_at;
 
+-- name: insert_keyed_tasks
+-- The same for submissions of which some have an idempotency key: those whose key is taken are left
+-- out. Keys are taken in their own order, so that no two statements wait for each other. It is a
+-- statement of its own because to look at keys, and find none, costs 40 us (measured, of 430 us).
+WITH submitted AS (
+    SELECT *, coalesce(run_at, now() + coalesce(delay, 0) * interval '1 second') AS due_at
+    FROM unnest(%(ids)s::uuid[], %(types)s::text[], %(pools)s::text[], %(priorities)s::smallint[],
+                %(args)s::text[], %(labels)s::text[], %(max_attempts)s::integer[],
+                %(max_crashes)s::integer[], %(at_most_once)s::boolean[],
+                %(delays)s::double precision[], %(run_ats)s::timestamptz[],
+                %(expires_ins)s::double precision[], %(deadlines)s::double precision[],
+                %(holds)s::double precision[],
+                %(tenants)s::text[], %(keys)s::text[], %(request_hashes)s::bytea[],
+                %(key_lives)s::double precision[])
+        AS given (id, type, pool, priority, args, labels, max_attempts, max_crashes, at_most_once,
+                  delay, run_at, expires_in, deadline, hold,
+                  tenant, key, request_hash, key_life)
+), taken AS (
+    INSERT INTO idempotency_keys (tenant, key, request_hash, task_id, pool, priority, state,
+                                  due_at, expires_at)
+    SELECT tenant, key, request_hash, id, pool, priority,
+           CASE WHEN due_at > now() THEN 'scheduled' ELSE 'pending' END,
+           due_at,
+           due_at + key_life * interval '1 second'
+    FROM submitted
+    WHERE key IS NOT NULL
+    ORDER BY tenant COLLATE "C", key COLLATE "C", id
+    ON CONFLICT (tenant, key) DO NOTHING
+    RETURNING task_id
+)
+INSERT INTO tasks (id, type, pool, priority, args, labels, max_attempts, max_crashes, at_most_once,
+                   state, due_at, publish_at, expires_at, deadline_at)
+SELECT id, type, pool, priority, args::jsonb, labels::jsonb, max_attempts, max_crashes,
+       at_most_once,
+       CASE WHEN due_at > now() THEN 'scheduled' ELSE 'pending' END,
+       due_at,
+       now() + hold * interval '1 second',
+       now() + least(expires_in, deadline) * interval '1 second',
+       now() + deadline * interval '1 second'
+FROM submitted
+WHERE key IS NULL OR id IN (SELECT task_id FROM taken)
+ON CONFLICT (id) DO NOTHING
+RETURNING id, state, created_at, due_at;
+
 -- name: find_accepted
 -- Submissions that an earlier INSERT stored, whose outcome was lost with the connection.
 SELECT id, state, created_at, due_at FROM tasks WHERE id = ANY (%(ids)s);
