@@ -182,3 +182,31 @@ def test_a_queue_goes_from_under_a_task_that_runs(
     assert yard.run("quick.echo", {"value": 1})["result"] == 1
     assert yard.processes("worker", "quick") == workers
     assert "connection to broker lost" not in yard.log.read_text().lower()
+
+
+def test_a_worker_that_starts_while_a_queue_is_drained_consumes_both(
+    yard: Gateway, settings: Json, gate: Path, tmp_path: Path
+) -> None:
+    """It asks the ledger which queues its pool has."""
+    # Given a queue that is replaced and full, and a worker that goes
+    notes = tmp_path / "notes"
+    change_queue_type(settings, "classic")
+    assert topology(settings, "apply", "--wait", "30s").returncode == 0
+    before = yard.processes("worker", "quick")
+    waiting = occupy(yard, gate)
+    ids = submit_notes(yard, notes, 20)
+    until(lambda: pool(yard)["depth"], satisfied=lambda depth: depth == 20)
+    change_queue_type(settings, "quorum")
+    applied = topology(settings, "apply")
+    assert "but 20 messages" in applied.stdout
+    min(before, key=lambda process: process.create_time()).terminate()
+    until(lambda: pool(yard)["consumers"], satisfied=lambda consumers: consumers == 0)
+    # When it has ended what it had, and another one comes
+    release(gate)
+    for task_id in [*waiting, *ids]:
+        # Then that one finds what is left
+        task = yard.wait(task_id)
+        assert (task["state"], task["attempt"]) == ("succeeded", 1)
+    assert not set(yard.processes("worker", "quick")) & set(before)
+    assert topology(settings, "apply", "--wait", "30s").returncode == 0
+    assert sorted(Counter(notes.read_text().splitlines()).values()) == [1] * 20

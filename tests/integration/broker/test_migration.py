@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 from uuid import UUID, uuid4
 
 import amqp
@@ -281,10 +281,23 @@ async def test_two_applies_at_once_make_one_new_queue(yard: Yard, database_url: 
     assert yard.depth(f"{yard.queue}.v3") is None
 
 
+async def until_one(connection: Connection, query: LiteralString) -> None:
+    """Wait until a query counts one."""
+    deadline = asyncio.get_running_loop().time() + 20
+    while True:
+        if await (await connection.execute(query)).fetchone() == (1,):
+            return
+        assert asyncio.get_running_loop().time() < deadline, query
+        await asyncio.sleep(0.02)
+
+
 async def test_a_lock_goes_with_the_apply_that_held_it(yard: Yard, database_url: str) -> None:
     """Whoever waits for one that dies goes on."""
     broker = broker_name(yard.amqp_url, yard.prefix)
-    waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    waits = (
+        "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database"
+        " WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
+    )
     async with AsyncExitStack() as stack:
         # Given an apply that waits for another
         holder = await stack.enter_async_context(await connect(database_url, name="holder"))
@@ -292,9 +305,7 @@ async def test_a_lock_goes_with_the_apply_that_held_it(yard: Yard, database_url:
         holding = ledger_table.locked(holder, broker)
         await holding.__aenter__()
         waiting = asyncio.create_task(yard.apply(table(CLASSIC)))
-        async with asyncio.timeout(20):
-            while await (await watcher.execute(waits)).fetchone() != (1,):  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+        await until_one(watcher, waits)
         # When the other's connection breaks
         pid = holder.info.backend_pid
         await watcher.execute("SELECT pg_terminate_backend(%s)", (pid,))
