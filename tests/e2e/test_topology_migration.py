@@ -210,3 +210,32 @@ def test_a_worker_that_starts_while_a_queue_is_drained_consumes_both(
     assert not set(yard.processes("worker", "quick")) & set(before)
     assert topology(settings, "apply", "--wait", "30s").returncode == 0
     assert sorted(Counter(notes.read_text().splitlines()).values()) == [1] * 20
+
+
+def test_a_worker_survives_that_its_queue_is_removed_by_hand(
+    yard: Gateway, settings: Json, gate: Path
+) -> None:
+    """The tasks that run end, and what comes after the next apply runs in the same worker."""
+    # Given a worker at work
+    workers = yard.processes("worker", "quick")
+    waiting = occupy(yard, gate)
+    queue = pool(yard)["queue"]
+    # When its queue is removed, and made again
+    with connected(yard.ready["amqp_url"]) as broker:
+        broker.channel().queue_delete(queue)
+    until(lambda: queue in missing(yard))
+    assert topology(settings, "apply").returncode == 0
+    # Then all goes on
+    until(lambda: pool(yard)["consumers"])
+    release(gate)
+    for task_id in waiting:
+        task = yard.wait(task_id)
+        assert (task["state"], task["attempt"]) == ("succeeded", 1)
+    assert yard.run("quick.echo", {"value": 1})["worker"] == task["worker"]
+    assert yard.processes("worker", "quick") == workers
+
+
+def missing(yard: Gateway) -> str:
+    """Return the last line of the log that says that a queue is missing."""
+    said = [line for line in yard.log.read_text().splitlines() if "queue is missing" in line]
+    return said[-1] if said else ""

@@ -12,6 +12,8 @@ from taskyard.worker.queues import PoolConsumers
 
 log = structlog.get_logger(__name__)
 
+_LOOK_EVERY = 5.0  # seconds; for a queue that was removed by hand, and made again
+
 
 class PoolTasks(Tasks):
     """Celery's task consumer, for all queues that the pool has at the moment."""
@@ -26,6 +28,7 @@ class PoolTasks(Tasks):
             c.connection,
             c.app.taskyard_queues,
             prefetch=c.initial_prefetch_count,
+            first=not c.restart_count,
             on_decode_error=c.on_decode_error,
             on_gone=lambda: c.hub.call_soon(_look_again, c),
         )
@@ -33,6 +36,7 @@ class PoolTasks(Tasks):
     def register_with_event_loop(self, c: Any, hub: Any) -> None:
         """Follow what the ledger says, on the loop that owns the connection."""
         c.app.taskyard_queues.on_change = lambda: hub.call_soon(_follow, c)
+        hub.call_repeatedly(_LOOK_EVERY, _follow, c)  # ends with the connection
 
     def qos_global(self, c: Any) -> bool:
         """Never: quorum queues refuse a prefetch that several consumers share."""

@@ -80,6 +80,7 @@ class PoolConsumers:
         watch: QueueWatch,
         *,
         prefetch: int,
+        first: bool,
         on_decode_error: Callable[[Any, Exception], None],
         on_gone: Callable[[], None],
     ) -> None:
@@ -87,20 +88,29 @@ class PoolConsumers:
         self._connection = connection
         self._watch = watch
         self._prefetch = prefetch
+        self._first = first
         self._on_decode_error = on_decode_error
         self._on_gone = on_gone
         self._consumers: dict[str, Consumer] = {}
+        self._cancelled = False
 
     def consume(self) -> None:
-        """Consume what the ledger names and nothing else. Raises NotFound for the current queue."""
+        """Consume what the ledger names and nothing else, as far as it is there.
+
+        Raises NotFound when the current queue is missing at the start of the worker; later it is
+        asked for again and again, because ending would take the tasks that run along.
+        """
+        if self._cancelled:  # the worker stops; its loop turns on for what still runs
+            return
         queues = self._watch.latest
         for name in self._consumers.keys() - {queues.current, *queues.draining}:
             self._consumers.pop(name).cancel()
         for name in (queues.current, *queues.draining):
             if name not in self._consumers:
-                self._add(name, needed=name == queues.current)
+                self._add(name, current=name == queues.current)
+        self._first = False
 
-    def _add(self, name: str, *, needed: bool) -> None:
+    def _add(self, name: str, *, current: bool) -> None:
         channel = self._connection.channel()
         channel.basic_qos(0, self._prefetch, False)
         consumer = Consumer(
@@ -114,9 +124,10 @@ class PoolConsumers:
         try:
             consumer.consume()
         except NotFound:
-            if needed:
+            if current and self._first:
                 raise
-            log.info("a drained queue is gone already", queue=name)
+            if current:
+                log.error("queue is missing, run `taskyard topology apply`", queue=name)
             return
         [tag] = channel.callbacks
         # Without it a queue that is removed would end the connection, and with it all that is held.
@@ -136,6 +147,7 @@ class PoolConsumers:
 
     def cancel(self) -> None:
         """Consume nothing more; what was delivered can still be acknowledged."""
+        self._cancelled = True
         while self._consumers:
             _, consumer = self._consumers.popitem()
             consumer.cancel()
