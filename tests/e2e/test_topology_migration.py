@@ -62,16 +62,16 @@ def topology(settings: Json, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def change_queue_type(settings: Json, kind: str) -> None:
-    """Write into pools.toml what kind of queue pool quick has."""
+def change_queue_type(settings: Json, kind: str, *, pool: str = "quick") -> None:
+    """Write into pools.toml what kind of queue a pool has; the others have the default."""
     file = Path(settings["TASKYARD_ROUTING"]) / "pools.toml"
     lines = [line for line in file.read_text().splitlines() if not line.startswith("queue_type")]
-    lines.insert(lines.index("[quick]") + 1, f'queue_type = "{kind}"')
+    lines.insert(lines.index(f"[{pool}]") + 1, f'queue_type = "{kind}"')
     file.write_text("\n".join(lines))
 
 
-def pool(yard: Gateway) -> Json:
-    return dict(yard.http.get("/v1/pools/quick").json())
+def pool(yard: Gateway, name: str = "quick") -> Json:
+    return dict(yard.http.get(f"/v1/pools/{name}").json())
 
 
 def exists(yard: Gateway, queue: str) -> bool:
@@ -210,6 +210,19 @@ def test_a_worker_that_starts_while_a_queue_is_drained_consumes_both(
     assert not set(yard.processes("worker", "quick")) & set(before)
     assert topology(settings, "apply", "--wait", "30s").returncode == 0
     assert sorted(Counter(notes.read_text().splitlines()).values()) == [1] * 20
+
+
+def test_a_pool_of_threads_moves_as_well(yard: Gateway, settings: Json) -> None:
+    """It follows in the same worker."""
+    worker = yard.run("calm.add", {"a": 1, "b": 2})["worker"]
+    old = pool(yard, "calm")["queue"]
+    change_queue_type(settings, "quorum", pool="calm")
+    assert topology(settings, "apply", "--wait", "30s").returncode == 0
+    until(lambda: pool(yard, "calm")["consumers"])
+    task = yard.run("calm.add", {"a": 3, "b": 4})
+    assert (task["result"], task["attempt"], task["worker"]) == (7, 1, worker)
+    assert pool(yard, "calm")["queue"] == f"{old}.v2"
+    assert not exists(yard, old)
 
 
 def test_a_worker_survives_that_its_queue_is_removed_by_hand(

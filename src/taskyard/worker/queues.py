@@ -38,8 +38,8 @@ class QueueWatch:
 
     def begin(self) -> None:
         """Look, and keep looking from now on. Call it after the fork of the pool's processes."""
-        self.look()
         if self._thread is None:
+            self.look()
             self._thread = threading.Thread(target=self._watch, name="queue watch", daemon=True)
             self._thread.start()
 

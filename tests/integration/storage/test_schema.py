@@ -1,6 +1,7 @@
 """The schema guards what the code promises."""
 
 import asyncio
+from importlib.resources import files
 from itertools import product
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,6 +11,7 @@ import pytest
 
 from taskyard.core.errors import SchemaOutdated
 from taskyard.core.states import TERMINAL, State, may_become
+from taskyard.storage import topology
 from taskyard.storage.migrate import migrate, migrations, require_current
 from taskyard.storage.pool import connect
 from taskyard.storage.sql import queries
@@ -108,7 +110,39 @@ async def test_migrating_twice_at_once_applies_once(server_url: str) -> None:
         await require_current(one)
 
 
-@pytest.mark.parametrize("name", ["tasks", "attempts", "task_types", "topology", "idempotency"])
+async def test_a_ledger_from_before_there_were_migrations_of_queues_is_understood(
+    server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pool of each queue is found in its name; exchanges and other queues have none."""
+    name = f"test_{uuid4().hex[:12]}"
+    async with await connect(server_url, name="tests") as server:
+        await server.execute(f'CREATE DATABASE "{name}"'.encode())
+    url = server_url.rsplit("/", 1)[0] + f"/{name}"
+    early = {number: entry for number, entry in migrations().items() if number < 6}
+    async with await connect(url, name="tests") as connection:
+        with monkeypatch.context() as patched:
+            patched.setattr("taskyard.storage.migrate.migrations", lambda: early)
+            await migrate(connection)
+        await connection.execute(
+            "INSERT INTO topology_ledger (broker, kind, name, source) VALUES"
+            " ('/:t', 'queue', 't.pool.a-1', ''), ('/:t', 'queue', 't.dead', ''),"
+            " ('/:t', 'binding', 't.pool.a-1', 't.tasks')"
+        )
+        await migrate(connection)
+        assert await topology.list_queues(connection, "/:t") == [("a-1", "t.pool.a-1", "applied")]
+        rows = await topology.read(connection, "/:t")
+        assert {(row.kind, row.pool, row.state) for row in rows} == {
+            ("queue", "a-1", "applied"), ("queue", None, "applied"), ("binding", None, "applied"),
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        each.name.removesuffix(".sql")
+        for each in files("taskyard.storage").joinpath("queries").iterdir()
+    ),
+)
 async def test_every_statement_can_be_prepared(connection: Connection, name: str) -> None:
     """And each is described below its name."""
     for key, statement in queries(name).items():
