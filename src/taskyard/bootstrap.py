@@ -220,7 +220,7 @@ def run_worker(given: Settings, pool_name: str) -> int:
         notify.ready()
 
     drain = min(pool.drain, given.longest_drain).total_seconds()
-    return serve(app, pool, name=name, drain=drain, on_ready=on_ready)
+    return serve(app, pool, name=name, amqp_url=given.amqp_url, drain=drain, on_ready=on_ready)
 
 
 async def migrate_database(given: Settings) -> list[str]:

@@ -121,3 +121,16 @@ def test_a_task_type_the_worker_does_not_know_waits_for_one_that_does(yard: Gate
     task = yard.wait(task_id, "scheduled")
     assert task["reason"] == "no worker knows this type"
     assert yard.http.post(f"/v1/tasks/{task_id}/cancel").status_code == 200
+
+
+@pytest.mark.slow
+def test_a_deaf_worker_notices_it_and_begins_anew(yard: Gateway) -> None:
+    """Connected, without a consumer, work in its queue: it says so and restarts itself."""
+    before = yard.run("calm.add", {"a": 1, "b": 1})["worker"]
+    pids = {each.pid for each in yard.processes("worker", "calm")}
+    assert yard.run("calm.deafen")["state"] == "succeeded"
+    task = yard.wait(yard.submit("calm.add", {"a": 2, "b": 2})["id"], within=90)
+    assert task["result"] == 4
+    assert task["worker"] != before
+    assert "worker is deaf" in yard.log.read_text()
+    assert pids == {each.pid for each in yard.processes("worker", "calm")}

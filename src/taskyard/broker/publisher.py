@@ -40,6 +40,7 @@ class Publisher:
         # The channel below aio-pika's: there a publish need not wait until its own frame is
         # written, which makes many of them twice as cheap (measured).
         self._channel: aiormq.Channel | None = None
+        self._silent = asyncio.Event()
         self.connected = asyncio.Event()
 
     async def publish(self, wakeups: Sequence[WakeUp]) -> list[Confirm]:
@@ -55,6 +56,8 @@ class Publisher:
         for each in late:
             each.cancel()
         await asyncio.gather(*late, return_exceptions=True)
+        if len(late) == len(publishing):
+            self._silent.set()
         return [Confirm.UNANSWERED if each.cancelled() else each.result() for each in publishing]
 
     async def keep_connected(self) -> None:
@@ -86,9 +89,34 @@ class Publisher:
             underlay = await channel.get_underlay_channel()
             assert isinstance(underlay, aiormq.Channel)
             self._channel = underlay
+            self._silent.clear()
             self.connected.set()
             log.info("broker connected")
-            await lost
+            listening = asyncio.create_task(self._until_deaf(underlay))
+            try:
+                await asyncio.wait([lost, listening], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
+            if lost.done():
+                lost.result()
+            raise TimeoutError(f"no confirm within {_CONFIRM_TIMEOUT:g} s")
+
+    async def _until_deaf(self, channel: aiormq.Channel) -> None:
+        """Return when confirms have stopped coming though the broker lets us publish.
+
+        While it has too little memory or disk it blocks whoever publishes, and a new connection
+        would be blocked too.
+        """
+        while True:
+            await self._silent.wait()
+            self._silent.clear()
+            try:
+                await asyncio.wait_for(channel.connection.ready(), 1.0)
+            except TimeoutError:
+                log.warning("the broker blocks publishers: a memory or disk alarm")
+            else:
+                return
 
 
 async def _publish_one(channel: aiormq.Channel, exchange: str, wakeup: WakeUp) -> Confirm:

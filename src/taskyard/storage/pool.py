@@ -15,6 +15,14 @@ from taskyard.core.errors import StorageUnavailable
 # server's defaults are: a 202 means durable (C1), and times are shown in UTC.
 _OPTIONS = "-c synchronous_commit=on -c timezone=UTC -c statement_timeout=30s -c lock_timeout=10s"
 
+# A peer that has gone without a word is noticed within half a minute, not within hours.
+_KEEPALIVE: dict[str, Any] = {
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+
 AsyncConnection = psycopg.AsyncConnection[Any]
 Connection = psycopg.Connection[Any]
 Cursor = psycopg.Cursor[Any]
@@ -33,7 +41,12 @@ async def open_pool(url: str, *, name: str, size: int) -> AsyncIterator[Pool]:
         max_size=size,
         timeout=5.0,
         max_waiting=10_000,
-        kwargs={"autocommit": True, "options": _OPTIONS, "application_name": f"taskyard {name}"},
+        kwargs={
+            "autocommit": True,
+            "options": _OPTIONS,
+            "application_name": f"taskyard {name}",
+            **_KEEPALIVE,
+        },
         open=False,
     )
     async with pool:
@@ -58,12 +71,12 @@ async def borrowed(pool: Pool) -> AsyncIterator[AsyncConnection]:
 async def connect(url: str, *, name: str) -> AsyncConnection:
     """Open one async connection, for listening or for administration."""
     return await psycopg.AsyncConnection.connect(
-        url, autocommit=True, options=_OPTIONS, application_name=f"taskyard {name}"
+        url, autocommit=True, options=_OPTIONS, application_name=f"taskyard {name}", **_KEEPALIVE
     )
 
 
 def connect_sync(url: str, *, name: str) -> Connection:
     """Open one blocking connection, as a worker process or thread needs."""
     return psycopg.connect(
-        url, autocommit=True, options=_OPTIONS, application_name=f"taskyard {name}"
+        url, autocommit=True, options=_OPTIONS, application_name=f"taskyard {name}", **_KEEPALIVE
     )

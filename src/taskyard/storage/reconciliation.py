@@ -75,6 +75,13 @@ async def read(connection: AsyncConnection) -> dict[str, Reckoning]:
         return {found.pool: found for found in await cursor.fetchall()}
 
 
+def is_work_waiting(cursor: Cursor, pool: str, *, longer_than: float) -> bool:
+    """Return whether work of the pool was confirmed so many seconds ago, unclaimed. Blocking."""
+    given = {"pool": pool, "older_than": longer_than, "at_most": 1}
+    row = cursor.execute(_SQL["count_overdue"], given).fetchone()
+    return row is not None and row[0] > 0
+
+
 def count_duplicate(cursor: Cursor, pool: str) -> None:
     """Count a wake-up for which a worker found nothing to claim. Blocking."""
     cursor.execute(_SQL["count_duplicate"], {"pool": pool})

@@ -39,7 +39,6 @@ class Keeper:
     def __init__(self, runtime: Runtime, pool: Pool) -> None:
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
         self._runtime = runtime
-        self._pool = pool
         self._kills = pool.execution is Execution.PROCESSES
         self._ended = threading.Event()
         self._drains_at: float | None = None

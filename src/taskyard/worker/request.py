@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -46,6 +47,7 @@ class AttemptRequest(Request):
         """A child has begun: from now on its lease is kept."""
         super().on_accepted(pid, time_accepted)
         self._runtime.active[id(self)] = self
+        self._runtime.began_at = time.monotonic()
 
     def acknowledge(self) -> None:
         """The attempt has ended. Celery overrides `on_success` in the class it makes of this."""

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -44,6 +45,7 @@ class Runtime:
         self.table = table or RoutingTable(pools={}, defaults={})
         self.database_url = database_url
         self.active: dict[int, AttemptRequest] = {}
+        self.began_at = time.monotonic()  # the latest attempt
         self._local = threading.local()
         # A connection inherited over a fork is kept, not closed: closing it would say goodbye to
         # the server on the parent's socket.

@@ -1,6 +1,10 @@
 """Running a Celery worker for one pool until it is told to stop."""
 
 import logging
+import os
+import signal
+import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -9,10 +13,19 @@ from celery import signals
 
 from taskyard.core.routing import Pool
 from taskyard.worker.keeper import Keeper
+from taskyard.worker.silence import Silence
+
+_STOPS_WITHIN = 15.0  # seconds after its drain that a deaf worker's own loop may take to stop
 
 
 def serve(
-    app: celery.Celery, pool: Pool, *, name: str, drain: float, on_ready: Callable[[], None]
+    app: celery.Celery,
+    pool: Pool,
+    *,
+    name: str,
+    amqp_url: str,
+    drain: float,
+    on_ready: Callable[[], None],
 ) -> int:
     """Consume the pool's queue until SIGTERM or SIGINT; return the exit code.
 
@@ -20,6 +33,21 @@ def serve(
     second one stops at once.
     """
     keeper = Keeper(app.taskyard, pool)
+    deaf = threading.Event()
+
+    def on_silence() -> None:
+        """Stop as if told to, and begin anew in the same process: no supervisor is needed."""
+        deaf.set()
+        last_resort = threading.Timer(drain + _STOPS_WITHIN, _begin_anew)
+        last_resort.daemon = True
+        last_resort.start()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def queues() -> tuple[str, ...]:
+        latest = app.taskyard_queues.latest
+        return (latest.current, *latest.draining)
+
+    silence = Silence(app.taskyard, pool, amqp_url=amqp_url, queues=queues, on_silence=on_silence)
 
     # Logging is ours already; Celery must not set it up again.
     @signals.setup_logging.connect(weak=False)
@@ -28,10 +56,12 @@ def serve(
     @signals.worker_ready.connect(weak=False)
     def say_ready(**_: Any) -> None:
         keeper.start()
+        silence.start()
         on_ready()
 
     @signals.worker_shutting_down.connect(weak=False)
     def begin_drain(**_: Any) -> None:
+        silence.end()
         keeper.drain(drain)
 
     logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
@@ -45,5 +75,13 @@ def serve(
         quiet=True,
     )
     worker.start()
+    silence.end()
     keeper.end()
+    if deaf.is_set():
+        _begin_anew()
     return int(worker.exitcode or 0)
+
+
+def _begin_anew() -> None:
+    """Run the command of this process again, in its place."""
+    os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - our own command line
