@@ -1,7 +1,7 @@
 """LISTEN on a connection that comes back by itself."""
 
 import asyncio
-import time
+import threading
 from collections.abc import AsyncIterator, Iterator
 
 import psycopg
@@ -18,6 +18,7 @@ STOP = "taskyard_stop"  # a running task was cancelled; the payload is its id
 TOPOLOGY = "taskyard_topology"  # a pool may have another queue
 
 _RECONNECT_AFTER = 1.0
+_TURN = 1.0  # seconds between looks at whether a blocking listener should end
 
 
 async def listen(url: str, *channels: str, name: str) -> AsyncIterator[str]:
@@ -41,19 +42,23 @@ async def listen(url: str, *channels: str, name: str) -> AsyncIterator[str]:
         await asyncio.sleep(_RECONNECT_AFTER)
 
 
-def listen_blocking(url: str, channel: str, *, name: str) -> Iterator[Connection]:
+def listen_blocking(
+    url: str, channel: str, *, name: str, ended: threading.Event
+) -> Iterator[Connection]:
     """Yield a connection to look with after each notification; for a thread of its own.
 
-    As with `listen`, it is yielded once after each (re)connect too.
+    As with `listen`, it is yielded once after each (re)connect too. Returns within a second of
+    `ended`.
     """
-    while True:
+    while not ended.is_set():
         try:
             with connect_sync(url, name=name) as connection:
                 connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
-                while True:
-                    yield connection
-                    for _ in connection.notifies(stop_after=1):
-                        pass
+                yield connection
+                while not ended.is_set():
+                    # The connection is not free for a look before its generator has ended.
+                    if list(connection.notifies(timeout=_TURN, stop_after=1)):
+                        yield connection
         except psycopg.OperationalError as error:
             log.warning("listening connection lost", error=str(error).strip())
-        time.sleep(_RECONNECT_AFTER)
+        ended.wait(_RECONNECT_AFTER)

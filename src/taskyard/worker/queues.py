@@ -33,6 +33,7 @@ class QueueWatch:
         self._prefix = prefix
         self._pool = pool
         self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
         self.latest = pool_queues((), prefix=prefix, pool=pool)
         self.on_change: Callable[[], None] = lambda: None
 
@@ -42,6 +43,12 @@ class QueueWatch:
             self.look()
             self._thread = threading.Thread(target=self._watch, name="queue watch", daemon=True)
             self._thread.start()
+
+    def end(self) -> None:
+        """Let the thread end, and wait for it."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join(2.0)
 
     def look(self) -> bool:
         """Ask the ledger at once; return whether the database answered."""
@@ -55,7 +62,9 @@ class QueueWatch:
 
     def _watch(self) -> None:
         name = f"queue watch {self._pool}"
-        for connection in listen_blocking(self._database_url, TOPOLOGY, name=name):
+        for connection in listen_blocking(
+            self._database_url, TOPOLOGY, name=name, ended=self._ended
+        ):
             self._read(connection)
             self.on_change()
 

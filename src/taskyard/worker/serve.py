@@ -76,6 +76,7 @@ def serve(
     )
     worker.start()
     silence.end()
+    app.taskyard_queues.end()
     keeper.end()
     if deaf.is_set():
         _begin_anew()
