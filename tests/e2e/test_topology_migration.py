@@ -44,11 +44,12 @@ def yard(settings: Json) -> Iterator[Gateway]:
 
 
 @pytest.fixture
-def gate(tmp_path: Path) -> Path:
-    """A FIFO that `quick.wait` reads from: who waits there is released by a writer."""
-    path = tmp_path / "gate"
-    os.mkfifo(path)
-    return path
+def gates(tmp_path: Path) -> list[Path]:
+    """A FIFO for each process of pool quick: `quick.wait` reads from it until somebody writes."""
+    paths = [tmp_path / f"gate{number}" for number in range(2)]
+    for path in paths:
+        os.mkfifo(path)
+    return paths
 
 
 def topology(settings: Json, *command: str) -> subprocess.CompletedProcess[str]:
@@ -93,30 +94,33 @@ def submit_notes(yard: Gateway, notes: Path, count: int) -> list[str]:
     return [item["id"] for item in response.json()["items"]]
 
 
-def occupy(yard: Gateway, gate: Path) -> list[str]:
-    """Let both processes of pool quick wait at the gate."""
-    waiting = [yard.submit("quick.wait", {"path": str(gate)})["id"] for _ in range(2)]
+def occupy(yard: Gateway, gates: list[Path]) -> list[str]:
+    """Let both processes of pool quick wait, each at its gate."""
+    waiting = [yard.submit("quick.wait", {"path": str(gate)})["id"] for gate in gates]
     for task_id in waiting:
         yard.wait(task_id, "running")
     return waiting
 
 
-def release(gate: Path) -> None:
-    """Open the gate for all who wait there now."""
-    with gate.open("w") as writer:
-        writer.write("go")
+def release(gates: list[Path]) -> None:
+    """Open the gates; opening one waits for its reader."""
+    for gate in gates:
+        with gate.open("w") as writer:
+            writer.write("go")
 
 
-@pytest.mark.parametrize("kind", ["quorum", "classic"])
+@pytest.mark.parametrize(("before", "kind"), [("classic", "quorum"), ("quorum", "classic")])
 def test_a_pool_with_a_full_queue_moves_to_another_kind_of_queue(
-    yard: Gateway, settings: Json, gate: Path, tmp_path: Path, kind: str
+    yard: Gateway, settings: Json, gates: list[Path], tmp_path: Path, before: str, kind: str
 ) -> None:
     """Every task succeeds, each effect is there once, the old queue goes, the worker stays."""
     # Given a queue with 200 wake-ups and a worker with its hands full
     notes = tmp_path / "notes"
+    change_queue_type(settings, before)
+    assert topology(settings, "apply", "--wait", "30s").returncode == 0
     workers = yard.processes("worker", "quick")
     old = pool(yard)["queue"]
-    waiting = occupy(yard, gate)
+    waiting = occupy(yard, gates)
     ids = submit_notes(yard, notes, TASKS)
     until(lambda: pool(yard)["depth"], satisfied=lambda depth: depth == TASKS)
     # When the pool's queue type changes
@@ -136,7 +140,7 @@ def test_a_pool_with_a_full_queue_moves_to_another_kind_of_queue(
     explained = yard.http.post("/v1/routes/explain", json={"type": "quick.note"}).json()
     assert explained["queue"] == new
     # and once the worker has its hands free, all is done and the old queue goes
-    release(gate)
+    release(gates)
     drained = topology(settings, "apply", "--wait", "60s")
     assert drained.returncode == 0, drained.stdout
     assert f"- queue {old} (replaced by {new})" in drained.stdout
@@ -153,7 +157,7 @@ def test_a_pool_with_a_full_queue_moves_to_another_kind_of_queue(
 
 
 def test_a_queue_goes_from_under_a_task_that_runs(
-    yard: Gateway, settings: Json, gate: Path
+    yard: Gateway, settings: Json, gates: list[Path]
 ) -> None:
     """Its wake-up can be acknowledged no more; the task ends all the same, and once.
 
@@ -163,11 +167,12 @@ def test_a_queue_goes_from_under_a_task_that_runs(
     change_queue_type(settings, "classic")
     assert topology(settings, "apply", "--wait", "30s").returncode == 0
     old, workers = pool(yard)["queue"], yard.processes("worker", "quick")
-    waiting = occupy(yard, gate)
+    waiting = occupy(yard, gates)
     with psycopg.connect(settings["TASKYARD_DATABASE_URL"], autocommit=True) as connection:
         cut = connection.execute(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
             " WHERE application_name = 'taskyard queue watch quick'"
+            " AND datname = current_database()"
         ).fetchone()
     assert cut == (1,)
     # When the queue is replaced
@@ -175,7 +180,7 @@ def test_a_queue_goes_from_under_a_task_that_runs(
     assert topology(settings, "apply", "--wait", "30s").returncode == 0
     # Then it is gone at once, and nobody minds
     assert not exists(yard, old)
-    release(gate)
+    release(gates)
     for task_id in waiting:
         task = yard.wait(task_id)
         assert (task["state"], task["attempt"]) == ("succeeded", 1)
@@ -185,7 +190,7 @@ def test_a_queue_goes_from_under_a_task_that_runs(
 
 
 def test_a_worker_that_starts_while_a_queue_is_drained_consumes_both(
-    yard: Gateway, settings: Json, gate: Path, tmp_path: Path
+    yard: Gateway, settings: Json, gates: list[Path], tmp_path: Path
 ) -> None:
     """It asks the ledger which queues its pool has."""
     # Given a queue that is replaced and full, and a worker that goes
@@ -193,7 +198,7 @@ def test_a_worker_that_starts_while_a_queue_is_drained_consumes_both(
     change_queue_type(settings, "classic")
     assert topology(settings, "apply", "--wait", "30s").returncode == 0
     before = yard.processes("worker", "quick")
-    waiting = occupy(yard, gate)
+    waiting = occupy(yard, gates)
     ids = submit_notes(yard, notes, 20)
     until(lambda: pool(yard)["depth"], satisfied=lambda depth: depth == 20)
     change_queue_type(settings, "quorum")
@@ -202,7 +207,7 @@ def test_a_worker_that_starts_while_a_queue_is_drained_consumes_both(
     min(before, key=lambda process: process.create_time()).terminate()
     until(lambda: pool(yard)["consumers"], satisfied=lambda consumers: consumers == 0)
     # When it has ended what it had, and another one comes
-    release(gate)
+    release(gates)
     for task_id in [*waiting, *ids]:
         # Then that one finds what is left
         task = yard.wait(task_id)
@@ -226,12 +231,12 @@ def test_a_pool_of_threads_moves_as_well(yard: Gateway, settings: Json) -> None:
 
 
 def test_a_worker_survives_that_its_queue_is_removed_by_hand(
-    yard: Gateway, settings: Json, gate: Path
+    yard: Gateway, settings: Json, gates: list[Path]
 ) -> None:
     """The tasks that run end, and what comes after the next apply runs in the same worker."""
     # Given a worker at work
     workers = yard.processes("worker", "quick")
-    waiting = occupy(yard, gate)
+    waiting = occupy(yard, gates)
     queue = pool(yard)["queue"]
     # When its queue is removed, and made again
     with connected(yard.ready["amqp_url"]) as broker:
@@ -240,7 +245,7 @@ def test_a_worker_survives_that_its_queue_is_removed_by_hand(
     assert topology(settings, "apply").returncode == 0
     # Then all goes on
     until(lambda: pool(yard)["consumers"])
-    release(gate)
+    release(gates)
     for task_id in waiting:
         task = yard.wait(task_id)
         assert (task["state"], task["attempt"]) == ("succeeded", 1)
