@@ -112,7 +112,8 @@ class Publisher:
             await self._silent.wait()
             self._silent.clear()
             try:
-                await asyncio.wait_for(channel.connection.ready(), 1.0)
+                async with asyncio.timeout(1.0):
+                    await channel.connection.ready()
             except TimeoutError:
                 log.warning("the broker blocks publishers: a memory or disk alarm")
             else:

@@ -87,7 +87,8 @@ class Supervised:
                 backoff = _FIRST_BACKOFF
             self._say(f"{self.role.name} died ({_shown(code)}); starting it again in {backoff:g} s")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), backoff)
+                async with asyncio.timeout(backoff):
+                    await self._stopping.wait()
             backoff = min(backoff * 2, _LONGEST_BACKOFF)
 
     async def stop(self) -> None:
@@ -99,7 +100,8 @@ class Supervised:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), self.role.stop_within)
+            async with asyncio.timeout(self.role.stop_within):
+                await process.wait()
         except TimeoutError:
             self._say(
                 f"{self.role.name} did not stop within {self.role.stop_within:g} s; killing it"

@@ -85,7 +85,12 @@ class Dispatcher:
 
 
 async def _wait(signal: asyncio.Event, seconds: float) -> None:
-    """Wait for the signal, at most so long, and take it down."""
+    """Wait for the signal, at most so long, and take it down.
+
+    Not with asyncio.wait_for: before Python 3.12 it swallows a cancellation that comes together
+    with the signal (bpo-37658), and the dispatcher would not stop.
+    """
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(signal.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await signal.wait()
     signal.clear()
