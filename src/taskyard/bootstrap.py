@@ -162,8 +162,9 @@ async def run_dispatcher(given: Settings) -> None:
         size = _DISPATCHER_CONNECTIONS
         pool = await enter(open_pool(given.database_url, name="dispatcher", size=size))
         publisher = await enter(open_publisher(given.amqp_url, exchange_name(given.prefix)))
+        table = routing(given)
         reconciler = Reconciler(
-            table=routing(given),
+            table=table,
             connections=pool,
             publisher=publisher,
             database_url=given.database_url,
@@ -175,6 +176,7 @@ async def run_dispatcher(given: Settings) -> None:
             pool=pool,
             publisher=publisher,
             reconciler=reconciler,
+            table=table,
         )
         _settle()
         notify.ready()

@@ -10,6 +10,8 @@
     │   ├── IdempotencyKeyReused     idempotency-key-reused
     │   ├── UnknownTaskType          unknown-task-type
     │   ├── TaskNotFound             task-not-found
+    │   ├── TaskGone                 task-gone
+    │   ├── NotReplayable            not-replayable
     │   ├── PoolNotFound             pool-not-found
     │   └── TooLate                  too-late
     ├── Unavailable                  a part we need does not answer; safe to try again
@@ -114,6 +116,26 @@ class TaskNotFound(Refused):
 
     code = "task-not-found"
     title = "The task was not found"
+
+
+class TaskGone(Refused):
+    """After its retention a task is removed, with its result and history.
+
+    The id tells that it is old enough for that; whether there ever was such a task is not known.
+    """
+
+    code = "task-gone"
+    title = "The task was removed"
+
+
+class NotReplayable(Refused):
+    """Only a task that failed, expired, was quarantined or was cancelled can be replayed.
+
+    What has succeeded never changes: to run it once more, submit a new task.
+    """
+
+    code = "not-replayable"
+    title = "The task cannot be replayed"
 
 
 class PoolNotFound(Refused):

@@ -2,15 +2,19 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
 import structlog
 
 from taskyard.broker.publisher import Publisher
 from taskyard.core.errors import StorageUnavailable
+from taskyard.core.routing import RoutingTable
 from taskyard.services.dispatch import dispatch_pending
 from taskyard.services.reap import REAP_EVERY, Reaper
 from taskyard.services.reconcile import CHECK_EVERY, Reconciler
+from taskyard.services.retain import rest_after, retain
 from taskyard.storage import listen, tasks
 from taskyard.storage.pool import Pool, borrowed
 
@@ -25,13 +29,20 @@ class Dispatcher:
     """Promotes what is due, expires what is late, publishes what is pending, reaps, reconciles."""
 
     def __init__(
-        self, *, database_url: str, pool: Pool, publisher: Publisher, reconciler: Reconciler
+        self,
+        *,
+        database_url: str,
+        pool: Pool,
+        publisher: Publisher,
+        reconciler: Reconciler,
+        table: RoutingTable,
     ) -> None:
         self._database_url = database_url
         self._pool = pool
         self._publisher = publisher
         self._reaper = Reaper(pool)
         self._reconciler = reconciler
+        self._table = table
         self._pending = asyncio.Event()
         self._dates = asyncio.Event()
 
@@ -43,6 +54,7 @@ class Dispatcher:
             duties.create_task(self._repeat(self._keep_dates), name="keep dates")
             duties.create_task(self._repeat(self._reap), name="reap")
             duties.create_task(self._repeat(self._reconcile), name="reconcile")
+            duties.create_task(self._repeat(self._retain), name="retain")
 
     async def _listen(self) -> None:
         async for _ in listen.listen(self._database_url, listen.DISPATCH, name="dispatcher"):
@@ -82,6 +94,11 @@ class Dispatcher:
     async def _reconcile(self) -> None:
         suspicious = await self._reconciler.check()
         await asyncio.sleep(_LOOK_EVERY if suspicious else CHECK_EVERY)
+
+    async def _retain(self) -> None:
+        began = time.monotonic()
+        await retain(self._pool, self._table, now=datetime.now(UTC))
+        await asyncio.sleep(rest_after(time.monotonic() - began))
 
 
 async def _wait(signal: asyncio.Event, seconds: float) -> None:

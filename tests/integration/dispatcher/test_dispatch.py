@@ -69,7 +69,11 @@ async def dispatching(database_url: str, amqp_url: str, prefix: str) -> AsyncIte
             prefix=prefix,
         )
         dispatcher = Dispatcher(
-            database_url=database_url, pool=pool, publisher=publisher, reconciler=reconciler
+            database_url=database_url,
+            pool=pool,
+            publisher=publisher,
+            reconciler=reconciler,
+            table=TABLE,
         )
         running = asyncio.create_task(dispatcher.run())
         try:
