@@ -3,6 +3,7 @@
 from quart import Quart
 
 from taskyard.api.batch import batch_blueprint
+from taskyard.api.dead_letters import dead_letters_blueprint
 from taskyard.api.docs import docs_blueprint
 from taskyard.api.errors import register_errors
 from taskyard.api.health import health_blueprint
@@ -24,6 +25,7 @@ def create_app(parts: Parts) -> Quart:
         submit_blueprint(parts),
         tasks_blueprint(parts),
         batch_blueprint(parts),
+        dead_letters_blueprint(parts),
         yard_blueprint(parts),
         health_blueprint(parts),
         docs_blueprint(),

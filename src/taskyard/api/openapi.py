@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 
-from taskyard.api import views
+from taskyard.api import dead_letter_views, views
 from taskyard.api.errors import explanations
+from taskyard.services.dead_letters import ReplayManyRequest
+from taskyard.services.replay import ReplayRequest
 from taskyard.services.submit import Submission
 
 _REFERENCE = "#/components/schemas/{name}"
@@ -39,6 +41,7 @@ class Operation:
     example: Any = None
     status: int = 200
     also: tuple[int, ...] = ()
+    body_required: bool = True
     answer: Any = None
     refusals: Mapping[int, tuple[str, ...]] | None = None
 
@@ -47,7 +50,21 @@ _TEXT: Json = {"type": "string"}
 _TIME: Json = {"type": "string", "format": "date-time"}
 _UNREADABLE = {400: ("malformed-body",), 415: ("unsupported-media-type",)}
 _AWAY = {503: ("storage-unavailable",)}
-_NO_TASK = {404: ("task-not-found",)}
+_NO_TASK = {404: ("task-not-found",), 410: ("task-gone",)}
+
+_LABEL = ("label", _TEXT, "Only with this label, written key:value; may be repeated.")
+_LIMIT = ("limit", {"type": "integer", "minimum": 1, "maximum": 500}, "Page size; else 50.")
+_CURSOR = ("cursor", _TEXT, "`next_cursor` of the page before.")
+_DEAD_LETTER_FILTERS: tuple[tuple[str, Json, str], ...] = (
+    ("type", _TEXT, "Only this task type."),
+    ("pool", _TEXT, "Only this pool."),
+    ("state", {"enum": ["failed", "expired", "quarantined"]}, "Only this state."),
+    ("code", _TEXT, "Only this error code; what expired has the code `expired`."),
+    _LABEL,
+    ("finished_after", _TIME, "Only what ended at or after this time."),
+    ("finished_before", _TIME, "Only what ended before this time."),
+    _LIMIT,
+)
 
 _KEY = (
     "Idempotency-Key",
@@ -93,15 +110,11 @@ OPERATIONS: tuple[Operation, ...] = (
             ("type", _TEXT, "Only this task type."),
             ("state", {"$ref": _REFERENCE.format(name="State")}, "Only this state."),
             ("pool", _TEXT, "Only this pool."),
-            ("label", _TEXT, "Only with this label, written key:value; may be repeated."),
+            _LABEL,
             ("created_after", _TIME, "Only tasks created at or after this time."),
             ("created_before", _TIME, "Only tasks created before this time."),
-            (
-                "limit",
-                {"type": "integer", "minimum": 1, "maximum": 500},
-                "Page size; else 50.",
-            ),
-            ("cursor", _TEXT, "`next_cursor` of the page before."),
+            _LIMIT,
+            _CURSOR,
         ),
         answer=views.TaskPage,
         refusals={422: ("invalid-request",), **_AWAY},
@@ -156,6 +169,75 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=views.CancelView,
         also=(202,),
         refusals={**_NO_TASK, 409: ("too-late",), **_AWAY},
+    ),
+    Operation(
+        method="get",
+        path="/v1/tasks/{task}/attempts",
+        tag="Tasks",
+        summary="List the attempts of a task",
+        description="Every attempt of every generation: worker, start, end, outcome, error.",
+        answer=dead_letter_views.AttemptList,
+        refusals={**_NO_TASK, **_AWAY},
+    ),
+    Operation(
+        method="post",
+        path="/v1/tasks/{task}/replay",
+        tag="Dead letters",
+        summary="Replay a task",
+        description="What failed, expired, was quarantined or cancelled becomes pending at once, "
+        "as another generation: errors and crashes are counted anew, attempts go on. Expiry and "
+        "deadline stay, unless they have passed. The body may be left out; other arguments are "
+        "checked like a submission's, and the former ones are kept in the history.",
+        body={_JSON: ReplayRequest},
+        example={"args": {"source": "inputs/coffee.png", "width": 128}},
+        body_required=False,
+        status=202,
+        answer=views.TaskView,
+        refusals={
+            **_UNREADABLE,
+            404: ("task-not-found", "unknown-task-type"),
+            409: ("not-replayable",),
+            410: ("task-gone",),
+            413: ("payload-too-large",),
+            422: ("invalid-request", "invalid-arguments"),
+            **_AWAY,
+        },
+    ),
+    Operation(
+        method="get",
+        path="/v1/dead-letters",
+        tag="Dead letters",
+        summary="List dead letters, newest first",
+        description="Tasks that failed, expired or were quarantined.",
+        query=(*_DEAD_LETTER_FILTERS, _CURSOR),
+        answer=views.TaskPage,
+        refusals={422: ("invalid-request",), **_AWAY},
+    ),
+    Operation(
+        method="get",
+        path="/v1/dead-letters/groups",
+        tag="Dead letters",
+        summary="Group dead letters by what went wrong",
+        description="Same type, state, error code and shape of the message, the largest group "
+        'first. Of a message\'s first 500 characters, what stands in quotes becomes "…", and each '
+        "number, UUID and hexadecimal word becomes #.",
+        query=_DEAD_LETTER_FILTERS,
+        answer=dead_letter_views.ReasonGroupList,
+        refusals={422: ("invalid-request",), **_AWAY},
+    ),
+    Operation(
+        method="post",
+        path="/v1/dead-letters/replay",
+        tag="Dead letters",
+        summary="Replay many dead letters",
+        description="The oldest first, at most `limit`, becoming due `rate` a second. A dry run "
+        "(200) only tells how many and why they failed. An empty filter needs `all`.",
+        body={_JSON: ReplayManyRequest},
+        example={"filter": {"type": "image.thumbnail", "code": "OSError"}, "rate": 50},
+        status=202,
+        also=(200,),
+        answer=dead_letter_views.ReplayView,
+        refusals={**_UNREADABLE, 422: ("invalid-request",), **_AWAY},
     ),
     Operation(
         method="get",
@@ -222,7 +304,7 @@ OPERATIONS: tuple[Operation, ...] = (
 
 def document() -> Json:
     """Return the whole document."""
-    kinds = [Submission, *views.SCHEMAS]
+    kinds = [Submission, *views.SCHEMAS, *dead_letter_views.SCHEMAS]
     _, components = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
     paths: dict[str, Json] = {}
     for operation in OPERATIONS:
@@ -269,7 +351,7 @@ def _operation(operation: Operation) -> Json:
     if operation.body:
         content = {media: {"schema": _schema(kind)} for media, kind in operation.body.items()}
         content[_JSON]["example"] = operation.example
-        described["requestBody"] = {"required": True, "content": content}
+        described["requestBody"] = {"required": operation.body_required, "content": content}
     return described
 
 

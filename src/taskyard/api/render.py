@@ -37,7 +37,9 @@ def links(task_id: str) -> dict[str, str]:
     return {
         "self": f"/v1/tasks/{task_id}",
         "events": f"/v1/tasks/{task_id}/events",
+        "attempts": f"/v1/tasks/{task_id}/attempts",
         "cancel": f"/v1/tasks/{task_id}/cancel",
+        "replay": f"/v1/tasks/{task_id}/replay",
     }
 
 

@@ -35,6 +35,12 @@ async def json_body() -> Any:
     return strict_json.decode(await raw_body())
 
 
+async def json_body_or_none() -> Any:
+    """Return the decoded body, or an empty object when none was sent."""
+    sent = request.content_length or "Transfer-Encoding" in request.headers
+    return await json_body() if sent else {}
+
+
 def convert(value: Any, kind: type[T]) -> T:
     """Return a decoded value as a struct. Raises InvalidRequest, pointing at the field."""
     try:

@@ -7,6 +7,7 @@ section 5.7), so ids are in the order of their making.
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from taskyard.core.errors import TaskGone, TaskNotFound
 from taskyard.core.routing import RoutingTable, TaskDefaults
 from taskyard.core.task import TaskId
 
@@ -25,6 +26,11 @@ def first_id_at(instant: datetime) -> TaskId:
     return TaskId(UUID(int=min(max(milliseconds, 0), _LATEST) << 80))
 
 
-def may_be_gone(task_id: TaskId, *, table: RoutingTable, now: datetime) -> bool:
-    """Return whether a task with this id can have been removed: a younger one cannot."""
-    return task_id.version == 7 and task_id < first_id_at(now - shortest(table))
+def why_absent(task_id: TaskId, *, table: RoutingTable, now: datetime) -> TaskNotFound | TaskGone:
+    """Return the error that tells of a task which is not there.
+
+    One younger than the shortest retention cannot have been removed, so it never was.
+    """
+    if task_id.version == 7 and task_id < first_id_at(now - shortest(table)):
+        return TaskGone(f"the task {task_id} was removed after its retention, if it ever was")
+    return TaskNotFound(f"there is no task {task_id}")

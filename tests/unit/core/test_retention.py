@@ -5,7 +5,8 @@ from uuid import UUID, uuid4
 
 from uuid_utils.compat import uuid7
 
-from taskyard.core.retention import first_id_at, may_be_gone, shortest
+from taskyard.core.errors import TaskGone, TaskNotFound
+from taskyard.core.retention import first_id_at, shortest, why_absent
 from taskyard.core.routing import RoutingTable, TaskDefaults
 from taskyard.core.task import TaskId
 
@@ -38,8 +39,8 @@ def test_types_without_an_entry_count_for_the_shortest_retention() -> None:
 
 def test_only_an_id_older_than_the_shortest_retention_may_be_gone() -> None:
     """A younger one never was, nor one that the API cannot have made."""
-    assert may_be_gone(EXAMPLE, table=table(a=HOUR), now=MADE + HOUR + timedelta(seconds=1))
-    assert not may_be_gone(EXAMPLE, table=table(a=HOUR), now=MADE + HOUR)
-    now = datetime.now(UTC)
-    assert not may_be_gone(TaskId(uuid7()), table=table(a=HOUR), now=now)
-    assert not may_be_gone(TaskId(uuid4()), table=table(a=HOUR), now=now)
+    later, now = MADE + HOUR + timedelta(seconds=1), datetime.now(UTC)
+    assert isinstance(why_absent(EXAMPLE, table=table(a=HOUR), now=later), TaskGone)
+    assert isinstance(why_absent(EXAMPLE, table=table(a=HOUR), now=MADE + HOUR), TaskNotFound)
+    for never in (TaskId(uuid7()), TaskId(uuid4())):
+        assert isinstance(why_absent(never, table=table(a=HOUR), now=now), TaskNotFound)

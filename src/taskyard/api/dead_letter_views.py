@@ -1,0 +1,110 @@
+"""What clients see of dead letters, replays and attempts."""
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from taskyard.api.views import TaskError
+from taskyard.core.states import State
+from taskyard.core.units import show_duration
+from taskyard.services.dead_letters import ReplayManyRequest, ReplayReport
+from taskyard.services.replay import ReplayRequest
+from taskyard.storage.dead_letters import Attempt, ReasonGroup
+
+
+class ReasonGroupView(msgspec.Struct, kw_only=True):
+    """Dead letters of one type that ended alike.
+
+    `message` has what stands in quotes as "…" and each number, UUID and hexadecimal word as #;
+    `sample` is the id of one of them.
+    """
+
+    type: str
+    state: State
+    code: str
+    message: str
+    count: int
+    first_seen: datetime
+    last_seen: datetime
+    sample: str
+
+
+class ReasonGroupList(msgspec.Struct, kw_only=True):
+    """The largest reason groups; `total` counts the dead letters of all groups."""
+
+    total: int
+    items: list[ReasonGroupView]
+
+
+class ReplayView(msgspec.Struct, kw_only=True):
+    """What a replay of many did, or would do; `more` says that the limit left some out.
+
+    `spread` is the time over which they become due. `groups` is there after a dry run only.
+    """
+
+    dry_run: bool
+    count: int
+    more: bool
+    spread: str
+    groups: list[ReasonGroupView]
+
+
+class AttemptView(msgspec.Struct, kw_only=True):
+    """One execution of a task; `outcome` is what the task became with its end, or `running`."""
+
+    number: int
+    generation: int
+    worker: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: State
+    reason: str | None
+    error: TaskError | None
+
+
+class AttemptList(msgspec.Struct, kw_only=True):
+    """Every attempt of a task, in order."""
+
+    items: list[AttemptView]
+
+
+def group_view(group: ReasonGroup) -> ReasonGroupView:
+    """Return what the caller sees of a reason group."""
+    return ReasonGroupView(
+        type=group.type,
+        state=State(group.state),
+        code=group.code,
+        message=group.message,
+        count=group.count,
+        first_seen=group.first_seen,
+        last_seen=group.last_seen,
+        sample=str(group.sample),
+    )
+
+
+def replay_view(wish: ReplayManyRequest, report: ReplayReport) -> ReplayView:
+    """Return what the caller sees of a replay of many."""
+    return ReplayView(
+        dry_run=wish.dry_run,
+        count=report.count,
+        more=report.more,
+        spread=show_duration(timedelta(seconds=report.count / wish.rate if wish.rate else 0)),
+        groups=[group_view(group) for group in report.groups],
+    )
+
+
+def attempt_view(attempt: Attempt) -> AttemptView:
+    """Return what the caller sees of an attempt."""
+    return AttemptView(
+        number=attempt.number,
+        generation=attempt.generation,
+        worker=attempt.worker,
+        started_at=attempt.started_at,
+        ended_at=attempt.ended_at,
+        outcome=State(attempt.outcome),
+        reason=attempt.reason,
+        error=TaskError(**attempt.error) if attempt.error else None,
+    )
+
+
+SCHEMAS = (ReplayRequest, ReplayManyRequest, ReasonGroupList, ReplayView, AttemptList)

@@ -1,0 +1,74 @@
+"""Replay: a task that ended badly runs again, as another generation."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from taskyard.core.errors import NotReplayable
+from taskyard.core.retention import why_absent
+from taskyard.core.routing import RoutingTable
+from taskyard.core.states import State, may_become
+from taskyard.core.task import Task, TaskId
+from taskyard.services.catalog import Catalog
+from taskyard.services.submit import Submission, prepare
+from taskyard.storage import dead_letters, tasks
+from taskyard.storage.dead_letters import Replay
+from taskyard.storage.pool import Pool, borrowed
+
+
+class ReplayRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The body of POST /v1/tasks/{id}/replay: what to change, if anything."""
+
+    args: dict[str, Any] | None = None
+    priority: int | None = None
+
+
+async def replay(
+    pool: Pool,
+    task_id: TaskId,
+    wish: ReplayRequest,
+    *,
+    table: RoutingTable,
+    catalog: Catalog,
+    now: datetime,
+) -> Task:
+    """Let an ended task run again, at once, and return it.
+
+    It is checked like a submission of today: raises what `services.submit.prepare` raises, and
+    TaskNotFound, TaskGone or NotReplayable.
+    """
+    async with borrowed(pool) as connection:
+        while True:
+            task = await tasks.get(connection, task_id)
+            if task is None:
+                raise why_absent(task_id, table=table, now=now)
+            _require_replayable(task)
+            change = _change(task, wish, table=table, catalog=catalog, now=now)
+            if await dead_letters.replay(connection, task, change):
+                replayed = await tasks.get(connection, task_id)
+                assert replayed is not None
+                return replayed
+            # It has changed since it was read: somebody else replays it, or it was removed.
+
+
+def _require_replayable(task: Task) -> None:
+    if task.state == State.SUCCEEDED:
+        raise NotReplayable(
+            "the task has succeeded, and a result never changes; submit a new task to run it again"
+        )
+    if not may_become(State(task.state), State.PENDING) or task.finished_at is None:
+        raise NotReplayable(f"the task is {task.state}; only a task that has ended can be replayed")
+
+
+def _change(
+    task: Task, wish: ReplayRequest, *, table: RoutingTable, catalog: Catalog, now: datetime
+) -> Replay:
+    args = task.args if wish.args is None else wish.args
+    submission = Submission(type=task.type, args=args, priority=wish.priority)
+    checked, _ = prepare(submission, table=table, catalog=catalog, now=now)
+    return Replay(
+        pool=checked.pool,
+        args=None if wish.args is None else checked.args,
+        priority=wish.priority,
+    )

@@ -1,0 +1,123 @@
+"""Dead letters and their replay, and the attempts behind them."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from psycopg.rows import class_row
+
+from taskyard.core.states import State
+from taskyard.core.task import Task, TaskId
+from taskyard.storage.pool import AsyncConnection
+from taskyard.storage.sql import queries
+
+_SQL = queries("dead_letters")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criteria:
+    """Which dead letters are meant: what is None does not matter, `labels` is JSON text."""
+
+    type: str | None = None
+    pool: str | None = None
+    state: State | None = None
+    code: str | None = None
+    labels: str | None = None
+    finished_after: datetime | None = None
+    finished_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasonGroup:
+    """Dead letters of one type that ended alike; `sample` is the youngest of them.
+
+    `message` has its values folded: see message_shape in the migrations.
+    """
+
+    type: str
+    state: State
+    code: str
+    message: str
+    count: int
+    first_seen: datetime
+    last_seen: datetime
+    sample: TaskId
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One execution of a task, and how it ended."""
+
+    number: int
+    generation: int
+    worker: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: State
+    reason: str | None
+    error: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """What a replay of one task changes: None leaves as it is, `args` is JSON text."""
+
+    pool: str
+    args: str | None
+    priority: int | None
+
+
+async def page(
+    connection: AsyncConnection, wanted: Criteria, *, before: TaskId | None, limit: int
+) -> list[Task]:
+    """Return up to `limit` dead letters, newest first, from just below the id `before`."""
+    given = asdict(wanted) | {"before": before, "limit": limit}
+    async with connection.cursor(row_factory=class_row(Task)) as cursor:
+        await cursor.execute(_SQL["list_dead_letters"], given)
+        return await cursor.fetchall()
+
+
+async def groups(connection: AsyncConnection, wanted: Criteria, *, limit: int) -> list[ReasonGroup]:
+    """Return up to `limit` reason groups, the largest first."""
+    async with connection.cursor(row_factory=class_row(ReasonGroup)) as cursor:
+        await cursor.execute(_SQL["group_dead_letters"], asdict(wanted) | {"limit": limit})
+        return await cursor.fetchall()
+
+
+async def replay_next(
+    connection: AsyncConnection,
+    wanted: Criteria,
+    *,
+    after: TaskId,
+    offset: int,
+    rate: float | None,
+    limit: int,
+) -> list[TaskId]:
+    """Replay up to `limit` dead letters above the id `after`; return their ids, in order.
+
+    They become due one after the other, `rate` a second, the first after `offset` others.
+    """
+    given = asdict(wanted) | {"after": after, "offset": offset, "rate": rate, "limit": limit}
+    cursor = await connection.execute(_SQL["replay_dead_letters"], given)
+    return sorted(row[0] for row in await cursor.fetchall())
+
+
+async def replay(connection: AsyncConnection, seen: Task, change: Replay) -> bool:
+    """Replay a task that is still as it was seen; return whether it was."""
+    given = asdict(change) | {"id": seen.id, "state": seen.state, "generation": seen.generation}
+    cursor = await connection.execute(_SQL["replay_task"], given)
+    return await cursor.fetchone() is not None
+
+
+async def attempts(connection: AsyncConnection, task_id: TaskId) -> list[Attempt]:
+    """Return every attempt of a task, in order."""
+    async with connection.cursor(row_factory=class_row(Attempt)) as cursor:
+        await cursor.execute(_SQL["list_attempts"], {"id": task_id})
+        return await cursor.fetchall()
+
+
+def labels_text(labels: dict[str, str]) -> str | None:
+    """Return labels as Criteria holds them."""
+    return msgspec.json.encode(labels).decode() if labels else None

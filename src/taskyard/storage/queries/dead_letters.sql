@@ -1,0 +1,105 @@
+-- Dead letters: tasks that failed, expired or were quarantined. A task without an error, because it
+-- never ran, has its state for a code.
+
+-- name: list_dead_letters
+-- One page, newest first: UUIDv7 ids are in the order of their making.
+SELECT id, type, pool, priority, state, reason, args, result, error, attempt, max_attempts,
+       generation, error_count, crash_count, progress, labels, worker, created_at, due_at,
+       expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at
+FROM tasks
+WHERE state IN ('failed', 'expired', 'quarantined')
+  AND (%(before)s::uuid IS NULL OR id < %(before)s)
+  AND (%(type)s::text IS NULL OR type = %(type)s)
+  AND (%(pool)s::text IS NULL OR pool = %(pool)s)
+  AND (%(state)s::text IS NULL OR state = %(state)s)
+  AND (%(code)s::text IS NULL OR coalesce(error ->> 'code', state) = %(code)s)
+  AND (%(labels)s::jsonb IS NULL OR labels @> %(labels)s)
+  AND (%(finished_after)s::timestamptz IS NULL OR finished_at >= %(finished_after)s)
+  AND (%(finished_before)s::timestamptz IS NULL OR finished_at < %(finished_before)s)
+ORDER BY id DESC
+LIMIT %(limit)s;
+
+-- name: group_dead_letters
+-- What went wrong and how often, the most frequent first; `total` counts those of all groups.
+SELECT type, state, code, message, count(*) AS count,
+       min(finished_at) AS first_seen, max(finished_at) AS last_seen,
+       max(id::text)::uuid AS sample,
+       (sum(count(*)) OVER ())::bigint AS total
+FROM (
+    SELECT id, type, state, finished_at, coalesce(error ->> 'code', state) AS code,
+           message_shape(coalesce(error ->> 'message', reason, '')) AS message
+    FROM tasks
+    WHERE state IN ('failed', 'expired', 'quarantined')
+      AND (%(type)s::text IS NULL OR type = %(type)s)
+      AND (%(pool)s::text IS NULL OR pool = %(pool)s)
+      AND (%(state)s::text IS NULL OR state = %(state)s)
+      AND (%(code)s::text IS NULL OR coalesce(error ->> 'code', state) = %(code)s)
+      AND (%(labels)s::jsonb IS NULL OR labels @> %(labels)s)
+      AND (%(finished_after)s::timestamptz IS NULL OR finished_at >= %(finished_after)s)
+      AND (%(finished_before)s::timestamptz IS NULL OR finished_at < %(finished_before)s)
+) AS dead_letter
+GROUP BY type, state, code, message
+ORDER BY count DESC, last_seen DESC
+LIMIT %(limit)s;
+
+-- name: replay_dead_letters
+-- Begin a new generation of the next dead letters, the oldest first. Those numbered from `offset`
+-- on become due one after the other, `rate` a second; without a rate, all now.
+UPDATE tasks SET
+    state = 'pending', generation = generation + 1, error_count = 0, crash_count = 0,
+    reason = 'replayed', due_at = chosen.due_at, publish_at = chosen.due_at, publish_failures = 0,
+    error = NULL, result = NULL, progress = NULL, worker = NULL, cancel_requested_at = NULL,
+    queued_at = NULL, started_at = NULL, finished_at = NULL,
+    -- A date that will have passed by then would end it before it starts.
+    expires_at = CASE WHEN expires_at > chosen.due_at THEN expires_at END,
+    deadline_at = CASE WHEN deadline_at > chosen.due_at THEN deadline_at END
+FROM (
+    SELECT id, coalesce(now() + (%(offset)s + row_number() OVER (ORDER BY id) - 1)
+                                / %(rate)s::double precision * interval '1 second',
+                        now()) AS due_at
+    FROM (
+        SELECT id FROM tasks
+        WHERE state IN ('failed', 'expired', 'quarantined')
+          AND id > %(after)s
+          AND (%(type)s::text IS NULL OR type = %(type)s)
+          AND (%(pool)s::text IS NULL OR pool = %(pool)s)
+          AND (%(state)s::text IS NULL OR state = %(state)s)
+          AND (%(code)s::text IS NULL OR coalesce(error ->> 'code', state) = %(code)s)
+          AND (%(labels)s::jsonb IS NULL OR labels @> %(labels)s)
+          AND (%(finished_after)s::timestamptz IS NULL OR finished_at >= %(finished_after)s)
+          AND (%(finished_before)s::timestamptz IS NULL OR finished_at < %(finished_before)s)
+        ORDER BY id LIMIT %(limit)s
+        FOR UPDATE SKIP LOCKED
+    ) AS matching
+) AS chosen
+WHERE tasks.id = chosen.id
+RETURNING tasks.id;
+
+-- name: replay_task
+-- Begin a new generation of one ended task. No row: it is no longer as it was seen.
+UPDATE tasks SET
+    state = 'pending', generation = generation + 1, error_count = 0, crash_count = 0,
+    pool = %(pool)s, args = coalesce(%(args)s::jsonb, args),
+    priority = coalesce(%(priority)s::smallint, priority),
+    reason = 'replayed', due_at = now(), publish_at = now(), publish_failures = 0,
+    error = NULL, result = NULL, progress = NULL, worker = NULL, cancel_requested_at = NULL,
+    queued_at = NULL, started_at = NULL, finished_at = NULL,
+    expires_at = CASE WHEN expires_at > now() THEN expires_at END,
+    deadline_at = CASE WHEN deadline_at > now() THEN deadline_at END
+WHERE id = %(id)s AND state = %(state)s AND generation = %(generation)s
+  AND state IN ('failed', 'expired', 'quarantined', 'cancelled')
+RETURNING id, pg_notify('taskyard_dispatch', '');
+
+-- name: list_attempts
+-- Every attempt of a task: the claim began it, the event after that ended it.
+SELECT attempt AS number, generation, worker, at AS started_at, ended_at,
+       coalesce(outcome, 'running') AS outcome, ended_because AS reason, ended_with AS error
+FROM (
+    SELECT seq, state, attempt, generation, worker, at,
+           lead(at) OVER history AS ended_at, lead(state) OVER history AS outcome,
+           lead(reason) OVER history AS ended_because, lead(error) OVER history AS ended_with
+    FROM task_events WHERE task_id = %(id)s
+    WINDOW history AS (ORDER BY seq)
+) AS event
+WHERE state = 'running'
+ORDER BY seq;
