@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from taskyard import bootstrap, logs
-from taskyard.cli import tasks
+from taskyard.cli import dead_letters, tasks
 from taskyard.cli.report import console, exits_cleanly
 from taskyard.cli.topology import topology
 from taskyard.dev.up import up as start
@@ -23,6 +23,9 @@ app = typer.Typer(
 app.add_typer(topology, name="topology")
 app.add_typer(tasks.tasks, name="tasks")
 app.command(name="pools")(tasks.pools)
+app.add_typer(dead_letters.dead_letters, name="dead-letters")
+app.command(name="replay")(dead_letters.replay)
+app.command(name="attempts")(dead_letters.attempts)
 
 
 @app.command()

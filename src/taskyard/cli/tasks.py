@@ -41,7 +41,7 @@ def submit(
         accepted = client.submit(
             task_type, arguments, priority=priority, delay=delay, idempotency_key=key
         )
-        _print(client.wait(accepted["id"]) if wait else accepted)
+        print_json(client.wait(accepted["id"]) if wait else accepted)
 
 
 @tasks.command()
@@ -49,7 +49,7 @@ def submit(
 def show(task: Annotated[str, typer.Argument(metavar="ID")], api: Api = DEFAULT_API) -> None:
     """Show a task, whole."""
     with Client(api) as client:
-        _print(client.get(task))
+        print_json(client.get(task))
 
 
 @tasks.command("list")
@@ -67,7 +67,7 @@ def list_tasks(
     with Client(api) as client:
         found = client.page(type=task_type, state=state, pool=pool, label=label, limit=limit)
     if as_json:
-        _print(found)
+        print_json(found)
         return
     table = Table(*_COLUMNS)
     for task in found["items"]:
@@ -80,7 +80,7 @@ def list_tasks(
 def cancel(task: Annotated[str, typer.Argument(metavar="ID")], api: Api = DEFAULT_API) -> None:
     """Cancel a task: prevent it, or have it stopped if it runs."""
     with Client(api) as client:
-        _print(client.cancel(task))
+        print_json(client.cancel(task))
 
 
 @exits_cleanly
@@ -89,7 +89,7 @@ def pools(as_json: Json = False, api: Api = DEFAULT_API) -> None:
     with Client(api) as client:
         found = client.pools()
     if as_json:
-        _print(found)
+        print_json(found)
         return
     columns = ("name", "tasks", "execution", "concurrency", "depth", "consumers", "running")
     table = Table(*columns)
@@ -99,5 +99,6 @@ def pools(as_json: Json = False, api: Api = DEFAULT_API) -> None:
     console.print(table)
 
 
-def _print(value: Mapping[str, Any]) -> None:
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print a document as the API gave it."""
     console.print_json(json.dumps(value))

@@ -104,6 +104,30 @@ class Client:
         """
         return self._send("POST", f"/v1/tasks/{task_id}/cancel")
 
+    def replay(self, task_id: str, **changes: Any) -> Json:
+        """Let a task that ended badly run again: changes are args and priority."""
+        given = {name: value for name, value in changes.items() if value is not None}
+        return self._send("POST", f"/v1/tasks/{task_id}/replay", given)
+
+    def attempts(self, task_id: str) -> Json:
+        """Return every attempt of a task, in order."""
+        return self._send("GET", f"/v1/tasks/{task_id}/attempts")
+
+    def dead_letters(self, **filters: Any) -> Json:
+        """Return one page of dead letters: filters are type, pool, state, code, label …."""
+        given = {name: value for name, value in filters.items() if value is not None}
+        return self._send("GET", "/v1/dead-letters", params=given)
+
+    def dead_letter_groups(self, **filters: Any) -> Json:
+        """Return dead letters grouped by what went wrong, the largest group first."""
+        given = {name: value for name, value in filters.items() if value is not None}
+        return self._send("GET", "/v1/dead-letters/groups", params=given)
+
+    def replay_dead_letters(self, which: Mapping[str, Any], **options: Any) -> Json:
+        """Replay many dead letters: options are all, dry_run, rate (tasks a second) and limit."""
+        given = {name: value for name, value in options.items() if value is not None}
+        return self._send("POST", "/v1/dead-letters/replay", {"filter": dict(which), **given})
+
     def task_types(self) -> Json:
         """Return the task types, each with its JSON Schema."""
         return self._send("GET", "/v1/task-types")
