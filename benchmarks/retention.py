@@ -93,7 +93,7 @@ def partition_by_day(days: int) -> Callable[[psycopg.Connection], None]:
             )
             if table == "tasks":
                 connection.execute(_TRIGGERS.encode())
-            connection.execute(f"DROP TABLE {table}".encode())
+            connection.execute(f"DROP TABLE {table} CASCADE".encode())
             connection.execute(f"ALTER TABLE parted RENAME TO {table}".encode())
             for day in range(days):
                 low, high = (_first_of(2 - days + day + n) for n in (0, 1))

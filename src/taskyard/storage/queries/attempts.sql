@@ -111,7 +111,7 @@ WHERE id = %(id)s AND worker = %(worker)s AND state = 'running';
 -- The task ends because it was asked to, if the lease is still ours.
 UPDATE tasks SET
     state = 'cancelled', finished_at = now(), lease_token = NULL, lease_expires_at = NULL,
-    reason = 'cancelled by the caller'
+    reason = 'cancelled by the caller', error = NULL
 WHERE id = %(id)s AND lease_token = %(token)s
 RETURNING id;
 

@@ -15,6 +15,12 @@ def echo(value: Any = None) -> Any:
     return value
 
 
+@task("quick.brief")
+def brief(value: Any = None) -> Any:
+    """Like echo, but kept for a second only."""
+    return value
+
+
 @task("quick.small")
 def small(value: str = "") -> str:
     """Like echo, for few bytes."""
