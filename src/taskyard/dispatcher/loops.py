@@ -26,7 +26,7 @@ _ROWS_AT_ONCE = 500
 
 
 class Dispatcher:
-    """Promotes what is due, expires what is late, publishes what is pending, reaps, reconciles."""
+    """Promotes, expires, publishes, reaps, reconciles, and removes what was kept long enough."""
 
     def __init__(
         self,
