@@ -30,7 +30,7 @@ class ReasonGroupView(msgspec.Struct, kw_only=True):
 
 
 class ReasonGroupList(msgspec.Struct, kw_only=True):
-    """The largest reason groups; `total` counts the dead letters of all groups."""
+    """The largest reason groups of the newest 10,000 dead letters; `total` counts them all."""
 
     total: int
     items: list[ReasonGroupView]

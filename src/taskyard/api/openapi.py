@@ -220,7 +220,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Group dead letters by what went wrong",
         description="Same type, state, error code and shape of the message, the largest group "
         'first. Of a message\'s first 500 characters, what stands in quotes becomes "…", and each '
-        "number, UUID and hexadecimal word becomes #.",
+        "number, UUID and hexadecimal word becomes #. The newest 10,000 are grouped.",
         query=_DEAD_LETTER_FILTERS,
         answer=dead_letter_views.ReasonGroupList,
         refusals={422: ("invalid-request",), **_AWAY},

@@ -12,6 +12,8 @@ from taskyard.core.task import Task, TaskId
 from taskyard.storage.pool import AsyncConnection
 from taskyard.storage.sql import queries
 
+GROUPED = 10_000  # the newest; folding their messages takes half a second
+
 _SQL = queries("dead_letters")
 
 
@@ -32,7 +34,8 @@ class Criteria:
 class ReasonGroup:
     """Dead letters of one type that ended alike; `sample` is the youngest of them.
 
-    `message` has its values folded: see message_shape in the migrations.
+    `message` has its values folded: see message_shape in the migrations. `total` counts all dead
+    letters that match, also those too many to be grouped.
     """
 
     type: str
@@ -80,9 +83,10 @@ async def page(
 
 
 async def groups(connection: AsyncConnection, wanted: Criteria, *, limit: int) -> list[ReasonGroup]:
-    """Return up to `limit` reason groups, the largest first."""
+    """Return up to `limit` reason groups of the newest dead letters, the largest first."""
+    given = asdict(wanted) | {"newest": GROUPED, "limit": limit}
     async with connection.cursor(row_factory=class_row(ReasonGroup)) as cursor:
-        await cursor.execute(_SQL["group_dead_letters"], asdict(wanted) | {"limit": limit})
+        await cursor.execute(_SQL["group_dead_letters"], given)
         return await cursor.fetchall()
 
 

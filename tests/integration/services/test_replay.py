@@ -385,6 +385,8 @@ async def test_the_same_fault_with_other_values_is_one_group(connection: Connect
         "object at 0x7f3a2b1c in deadbeef42",
         "object at 0xff in 0badcafe77",
         "no such face",
+        "took 0.142857142857142 s at 12:30",
+        "took 12 s at 8:05",
     ]
     for message in messages:
         await given(connection, error=f'{{"code": "E", "message": "{message}"}}')
@@ -394,11 +396,12 @@ async def test_the_same_fault_with_other_values_is_one_group(connection: Connect
         'row # of "…" is bad': 2,
         'task #: can\'t open "…" after # s': 2,
         "object at # in #": 2,
+        "took # s at #": 2,
         "no such face": 1,
         "not started in time": 1,
     }
-    assert [group.count for group in groups] == [2, 2, 2, 1, 1]
-    assert {group.total for group in groups} == {8}
+    assert [group.count for group in groups] == [2, 2, 2, 2, 1, 1]
+    assert {group.total for group in groups} == {10}
     [expired] = [group for group in groups if group.state == "expired"]
     assert (expired.code, expired.sample) == ("expired", youngest)
 

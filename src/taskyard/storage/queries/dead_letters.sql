@@ -20,15 +20,10 @@ ORDER BY id DESC
 LIMIT %(limit)s;
 
 -- name: group_dead_letters
--- What went wrong and how often, the most frequent first; `total` counts those of all groups.
-SELECT type, state, code, message, count(*) AS count,
-       min(finished_at) AS first_seen, max(finished_at) AS last_seen,
-       max(id::text)::uuid AS sample,
-       (sum(count(*)) OVER ())::bigint AS total
-FROM (
-    SELECT id, type, state, finished_at, coalesce(error ->> 'code', state) AS code,
-           message_shape(coalesce(error ->> 'message', reason, '')) AS message
-    FROM tasks
+-- What went wrong and how often, the most frequent first. All that match are counted in `total`, but
+-- only the newest are grouped: to fold a message takes longer than all the rest.
+WITH matching AS MATERIALIZED (
+    SELECT id FROM tasks
     WHERE state IN ('failed', 'expired', 'quarantined')
       AND (%(type)s::text IS NULL OR type = %(type)s)
       AND (%(pool)s::text IS NULL OR pool = %(pool)s)
@@ -37,6 +32,16 @@ FROM (
       AND (%(labels)s::jsonb IS NULL OR labels @> %(labels)s)
       AND (%(finished_after)s::timestamptz IS NULL OR finished_at >= %(finished_after)s)
       AND (%(finished_before)s::timestamptz IS NULL OR finished_at < %(finished_before)s)
+)
+SELECT type, state, code, message, count(*) AS count,
+       min(finished_at) AS first_seen, max(finished_at) AS last_seen,
+       max(id::text)::uuid AS sample,
+       (SELECT count(*) FROM matching) AS total
+FROM (
+    SELECT id, type, state, finished_at, coalesce(error ->> 'code', state) AS code,
+           message_shape(coalesce(error ->> 'message', reason, '')) AS message
+    FROM (SELECT id FROM matching ORDER BY id DESC LIMIT %(newest)s) AS newest
+    JOIN tasks USING (id)
 ) AS dead_letter
 GROUP BY type, state, code, message
 ORDER BY count DESC, last_seen DESC
