@@ -14,7 +14,7 @@ from taskyard.core.routing import RoutingTable
 from taskyard.services.dispatch import dispatch_pending
 from taskyard.services.reap import REAP_EVERY, Reaper
 from taskyard.services.reconcile import CHECK_EVERY, Reconciler
-from taskyard.services.retain import rest_after, retain
+from taskyard.services.retain import forget_keys, rest_after, retain
 from taskyard.storage import listen, tasks
 from taskyard.storage.pool import Pool, borrowed
 
@@ -98,6 +98,7 @@ class Dispatcher:
     async def _retain(self) -> None:
         began = time.monotonic()
         await retain(self._pool, self._table, now=datetime.now(UTC))
+        await forget_keys(self._pool)
         await asyncio.sleep(rest_after(time.monotonic() - began))
 
 

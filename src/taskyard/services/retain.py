@@ -1,4 +1,7 @@
-"""Retain: keep what has ended for the retention of its type, then remove it with its history."""
+"""Retain: keep what has ended for the retention of its type, then remove it with its history.
+
+Idempotency keys are kept longer than their tasks, and forgotten by the same sweep.
+"""
 
 import asyncio
 import time
@@ -11,7 +14,7 @@ import structlog
 from taskyard.core.retention import first_id_at, shortest
 from taskyard.core.routing import RoutingTable
 from taskyard.core.task import TaskId
-from taskyard.storage import retention
+from taskyard.storage import idempotency, retention
 from taskyard.storage.pool import Pool, borrowed
 from taskyard.storage.retention import Kept
 
@@ -37,6 +40,19 @@ async def retain(pool: Pool, table: RoutingTable, *, now: datetime) -> int:
     if removed:
         log.info("ended tasks removed", count=removed)
     return removed
+
+
+async def forget_keys(pool: Pool) -> int:
+    """Forget the idempotency keys that have expired; return how many."""
+    forgotten = 0
+    while True:
+        began = time.monotonic()
+        async with borrowed(pool) as connection:
+            count = await idempotency.forget_expired(connection, _ROWS_AT_ONCE)
+        forgotten += count
+        if count < _ROWS_AT_ONCE:
+            return forgotten
+        await asyncio.sleep(time.monotonic() - began)
 
 
 def rest_after(seconds: float) -> float:

@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 from taskyard.core.retention import first_id_at
 from taskyard.core.routing import RoutingTable, TaskDefaults
 from taskyard.core.task import NewTask, TaskId
-from taskyard.services.retain import rest_after, retain
+from taskyard.services.retain import forget_keys, rest_after, retain
 from taskyard.storage import retention, tasks
 from taskyard.storage.pool import Pool, borrowed, connect, open_pool
 
@@ -144,6 +144,24 @@ async def test_a_submission_does_not_wait_for_a_sweep(
         assert new.id in await tasks.insert(connection, [new])
         assert await tasks.cancel_unstarted(connection, new.id, "no longer wanted")
     assert await left(connection) == {new.id}
+
+
+async def test_expired_keys_are_forgotten_and_others_kept(
+    connection: Connection, pool: Pool
+) -> None:
+    """More of them than one statement takes."""
+    await connection.execute(KEYS, {"count": 1_200, "left": -HOUR, "name": "old"})
+    await connection.execute(KEYS, {"count": 3, "left": HOUR, "name": "new"})
+    assert await forget_keys(pool) == 1_200
+    rows = await (await connection.execute("SELECT key FROM idempotency_keys")).fetchall()
+    assert sorted(row[0] for row in rows) == ["new 1", "new 2", "new 3"]
+
+
+KEYS = """
+INSERT INTO idempotency_keys (key, request_hash, task_id, pool, priority, state, due_at, expires_at)
+SELECT %(name)s || ' ' || n, sha256('x'), gen_random_uuid(), 'p', 4, 'pending', now(),
+       now() + %(left)s
+FROM generate_series(1, %(count)s) AS n"""
 
 
 async def test_looking_uses_the_primary_key(connection: Connection) -> None:
