@@ -3,72 +3,35 @@
 A test holds it against the application's own routes, both ways.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 import msgspec
 
 from taskyard.api import dead_letter_views, views
+from taskyard.api.dead_letter_operations import DEAD_LETTER_OPERATIONS
 from taskyard.api.errors import explanations
-from taskyard.services.dead_letters import ReplayManyRequest
-from taskyard.services.replay import ReplayRequest
+from taskyard.api.operation import (
+    AWAY,
+    CURSOR,
+    JSON,
+    LABEL,
+    LIMIT,
+    NO_TASK,
+    REFERENCE,
+    TEXT,
+    TIME,
+    UNREADABLE,
+    Json,
+    Operation,
+)
 from taskyard.services.submit import Submission
 
-_REFERENCE = "#/components/schemas/{name}"
-_JSON = "application/json"
 _DESCRIPTIONS = {200: "As asked.", 202: "Accepted.", 503: "Not ready."}
-
-Json = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """One method of one path, answered with `status` or one of `also`.
-
-    `refusals` maps a status to the codes it may come with.
-    """
-
-    method: str
-    path: str
-    tag: str
-    summary: str
-    description: str = ""
-    query: tuple[tuple[str, Json, str], ...] = ()
-    headers: tuple[tuple[str, Json, str], ...] = ()
-    body: Mapping[str, Any] | None = None
-    example: Any = None
-    status: int = 200
-    also: tuple[int, ...] = ()
-    body_required: bool = True
-    answer: Any = None
-    refusals: Mapping[int, tuple[str, ...]] | None = None
-
-
-_TEXT: Json = {"type": "string"}
-_TIME: Json = {"type": "string", "format": "date-time"}
-_UNREADABLE = {400: ("malformed-body",), 415: ("unsupported-media-type",)}
-_AWAY = {503: ("storage-unavailable",)}
-_NO_TASK = {404: ("task-not-found",), 410: ("task-gone",)}
-
-_LABEL = ("label", _TEXT, "Only with this label, written key:value; may be repeated.")
-_LIMIT = ("limit", {"type": "integer", "minimum": 1, "maximum": 500}, "Page size; else 50.")
-_CURSOR = ("cursor", _TEXT, "`next_cursor` of the page before.")
-_DEAD_LETTER_FILTERS: tuple[tuple[str, Json, str], ...] = (
-    ("type", _TEXT, "Only this task type."),
-    ("pool", _TEXT, "Only this pool."),
-    ("state", {"enum": ["failed", "expired", "quarantined"]}, "Only this state."),
-    ("code", _TEXT, "Only this error code; what expired has the code `expired`."),
-    _LABEL,
-    ("finished_after", _TIME, "Only what ended at or after this time."),
-    ("finished_before", _TIME, "Only what ended before this time."),
-    _LIMIT,
-)
 
 _KEY = (
     "Idempotency-Key",
-    {**_TEXT, "minLength": 1, "examples": ['"5f1a7f0e-order-1042"']},
+    {**TEXT, "minLength": 1, "examples": ['"5f1a7f0e-order-1042"']},
     "Makes it safe to send the request again: one key, one task. A string in quotes or bare, 1 to "
     "255 printable ASCII characters; for a batch at most 250.",
 )
@@ -84,7 +47,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Idempotency-Key it may be sent again: the same request gets the same reply, with the "
         "header `Idempotency-Replayed: true`; another request gets 422.",
         headers=(_KEY,),
-        body={_JSON: Submission},
+        body={JSON: Submission},
         example={
             "type": "image.thumbnail",
             "args": {"source": "inputs/coffee.png", "width": 128},
@@ -94,7 +57,7 @@ OPERATIONS: tuple[Operation, ...] = (
         status=202,
         answer=views.AcceptedView,
         refusals={
-            **_UNREADABLE,
+            **UNREADABLE,
             404: ("unknown-task-type",),
             413: ("payload-too-large",),
             422: ("invalid-request", "invalid-arguments", "idempotency-key-reused"),
@@ -107,17 +70,17 @@ OPERATIONS: tuple[Operation, ...] = (
         tag="Tasks",
         summary="List tasks, newest first",
         query=(
-            ("type", _TEXT, "Only this task type."),
-            ("state", {"$ref": _REFERENCE.format(name="State")}, "Only this state."),
-            ("pool", _TEXT, "Only this pool."),
-            _LABEL,
-            ("created_after", _TIME, "Only tasks created at or after this time."),
-            ("created_before", _TIME, "Only tasks created before this time."),
-            _LIMIT,
-            _CURSOR,
+            ("type", TEXT, "Only this task type."),
+            ("state", {"$ref": REFERENCE.format(name="State")}, "Only this state."),
+            ("pool", TEXT, "Only this pool."),
+            LABEL,
+            ("created_after", TIME, "Only tasks created at or after this time."),
+            ("created_before", TIME, "Only tasks created before this time."),
+            LIMIT,
+            CURSOR,
         ),
         answer=views.TaskPage,
-        refusals={422: ("invalid-request",), **_AWAY},
+        refusals={422: ("invalid-request",), **AWAY},
     ),
     Operation(
         method="post",
@@ -129,15 +92,15 @@ OPERATIONS: tuple[Operation, ...] = (
         "Idempotency-Key header `K`, item number i, from 0, without one of its own has the key "
         "`K/i`. `Idempotency-Replayed: true` says that every accepted item was accepted before.",
         headers=(_KEY,),
-        body={_JSON: views.Batch, "application/x-ndjson": _TEXT},
+        body={JSON: views.Batch, "application/x-ndjson": TEXT},
         example={"tasks": [{"type": "table.summarize", "args": {"source": "inputs/airports.csv"}}]},
         status=202,
         answer=views.BatchView,
         refusals={
-            **_UNREADABLE,
+            **UNREADABLE,
             413: ("payload-too-large",),
             422: ("invalid-request",),
-            **_AWAY,
+            **AWAY,
         },
     ),
     Operation(
@@ -146,7 +109,7 @@ OPERATIONS: tuple[Operation, ...] = (
         tag="Tasks",
         summary="Read a task",
         answer=views.TaskView,
-        refusals={**_NO_TASK, **_AWAY},
+        refusals={**NO_TASK, **AWAY},
     ),
     Operation(
         method="get",
@@ -155,7 +118,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Read the history of a task",
         description="Its events, numbered without a gap.",
         answer=views.EventList,
-        refusals={**_NO_TASK, **_AWAY},
+        refusals={**NO_TASK, **AWAY},
     ),
     Operation(
         method="post",
@@ -168,77 +131,9 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         answer=views.CancelView,
         also=(202,),
-        refusals={**_NO_TASK, 409: ("too-late",), **_AWAY},
+        refusals={**NO_TASK, 409: ("too-late",), **AWAY},
     ),
-    Operation(
-        method="get",
-        path="/v1/tasks/{task}/attempts",
-        tag="Tasks",
-        summary="List the attempts of a task",
-        description="Every attempt of every generation: worker, start, end, outcome, error.",
-        answer=dead_letter_views.AttemptList,
-        refusals={**_NO_TASK, **_AWAY},
-    ),
-    Operation(
-        method="post",
-        path="/v1/tasks/{task}/replay",
-        tag="Dead letters",
-        summary="Replay a task",
-        description="What failed, expired, was quarantined or cancelled becomes pending at once, "
-        "as another generation: errors and crashes are counted anew, attempts go on. Expiry and "
-        "deadline stay, unless they have passed. The body may be left out; other arguments are "
-        "checked like a submission's, and the former ones are kept in the history.",
-        body={_JSON: ReplayRequest},
-        example={"args": {"source": "inputs/coffee.png", "width": 128}},
-        body_required=False,
-        status=202,
-        answer=views.TaskView,
-        refusals={
-            **_UNREADABLE,
-            404: ("task-not-found", "unknown-task-type"),
-            409: ("not-replayable",),
-            410: ("task-gone",),
-            413: ("payload-too-large",),
-            422: ("invalid-request", "invalid-arguments"),
-            **_AWAY,
-        },
-    ),
-    Operation(
-        method="get",
-        path="/v1/dead-letters",
-        tag="Dead letters",
-        summary="List dead letters, newest first",
-        description="Tasks that failed, expired or were quarantined.",
-        query=(*_DEAD_LETTER_FILTERS, _CURSOR),
-        answer=views.TaskPage,
-        refusals={422: ("invalid-request",), **_AWAY},
-    ),
-    Operation(
-        method="get",
-        path="/v1/dead-letters/groups",
-        tag="Dead letters",
-        summary="Group dead letters by what went wrong",
-        description="Same type, state, error code and shape of the message, the largest group "
-        'first. Of a message\'s first 500 characters, what stands in quotes becomes "…", and each '
-        "number, UUID and hexadecimal word becomes #. The newest 10,000 are grouped.",
-        query=_DEAD_LETTER_FILTERS,
-        answer=dead_letter_views.ReasonGroupList,
-        refusals={422: ("invalid-request",), **_AWAY},
-    ),
-    Operation(
-        method="post",
-        path="/v1/dead-letters/replay",
-        tag="Dead letters",
-        summary="Replay many dead letters",
-        description="The oldest first, at most `limit`, becoming due `rate` a second. A dry run "
-        "(200) only tells how many and why they failed. An empty filter needs `all`.",
-        body={_JSON: ReplayManyRequest},
-        example={"filter": {"type": "image.thumbnail", "code": "OSError"}, "rate": 50},
-        status=202,
-        also=(200,),
-        answer=dead_letter_views.ReplayView,
-        refusals={**_UNREADABLE, 422: ("invalid-request",), **_AWAY},
-    ),
+    *DEAD_LETTER_OPERATIONS,
     Operation(
         method="get",
         path="/v1/task-types",
@@ -260,10 +155,10 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/routes/explain",
         tag="Yard",
         summary="Explain where a task type goes",
-        body={_JSON: views.ExplainRequest},
+        body={JSON: views.ExplainRequest},
         example={"type": "image.thumbnail"},
         answer=views.ExplanationView,
-        refusals={**_UNREADABLE, 404: ("unknown-task-type",), 422: ("invalid-request",)},
+        refusals={**UNREADABLE, 404: ("unknown-task-type",), 422: ("invalid-request",)},
     ),
     Operation(
         method="get",
@@ -272,7 +167,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="List the pools",
         description="What waits in each queue, who consumes it and what runs.",
         answer=views.PoolList,
-        refusals=_AWAY,
+        refusals=AWAY,
     ),
     Operation(
         method="get",
@@ -280,7 +175,7 @@ OPERATIONS: tuple[Operation, ...] = (
         tag="Yard",
         summary="Read a pool",
         answer=views.PoolView,
-        refusals={404: ("pool-not-found",), **_AWAY},
+        refusals={404: ("pool-not-found",), **AWAY},
     ),
     Operation(
         method="get",
@@ -305,7 +200,7 @@ OPERATIONS: tuple[Operation, ...] = (
 def document() -> Json:
     """Return the whole document."""
     kinds = [Submission, *views.SCHEMAS, *dead_letter_views.SCHEMAS]
-    _, components = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
+    _, components = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
     paths: dict[str, Json] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
@@ -331,7 +226,7 @@ def _operation(operation: Operation) -> Json:
             **{
                 str(status): {
                     "description": _DESCRIPTIONS[status],
-                    "content": {_JSON: {"schema": _schema(operation.answer)}},
+                    "content": {JSON: {"schema": _schema(operation.answer)}},
                 }
                 for status in (operation.status, *operation.also)
             },
@@ -350,7 +245,7 @@ def _operation(operation: Operation) -> Json:
         described["parameters"] = parameters
     if operation.body:
         content = {media: {"schema": _schema(kind)} for media, kind in operation.body.items()}
-        content[_JSON]["example"] = operation.example
+        content[JSON]["example"] = operation.example
         described["requestBody"] = {"required": operation.body_required, "content": content}
     return described
 
@@ -361,7 +256,7 @@ def _refusals(operation: Operation) -> Json:
         str(status): {
             "description": "; ".join(f"`{code}`: {titles[code]}" for code in codes),
             "content": {
-                "application/problem+json": {"schema": {"$ref": _REFERENCE.format(name="Problem")}}
+                "application/problem+json": {"schema": {"$ref": REFERENCE.format(name="Problem")}}
             },
         }
         for status, codes in sorted((operation.refusals or {}).items())
@@ -375,7 +270,7 @@ def _identifier(operation: Operation) -> str:
 
 def _path_parameters(path: str) -> list[Json]:
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-    return [{"name": name, "in": "path", "required": True, "schema": _TEXT} for name in names]
+    return [{"name": name, "in": "path", "required": True, "schema": TEXT} for name in names]
 
 
 def _parameters(place: str, given: tuple[tuple[str, Json, str], ...]) -> list[Json]:
@@ -386,4 +281,4 @@ def _parameters(place: str, given: tuple[tuple[str, Json, str], ...]) -> list[Js
 
 
 def _schema(kind: Any) -> Json:
-    return kind if isinstance(kind, dict) else {"$ref": _REFERENCE.format(name=kind.__name__)}
+    return kind if isinstance(kind, dict) else {"$ref": REFERENCE.format(name=kind.__name__)}

@@ -1,0 +1,44 @@
+"""What an operation of the API is, and what operations have in common."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+REFERENCE = "#/components/schemas/{name}"
+JSON = "application/json"
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One method of one path, answered with `status` or one of `also`.
+
+    `refusals` maps a status to the codes it may come with.
+    """
+
+    method: str
+    path: str
+    tag: str
+    summary: str
+    description: str = ""
+    query: tuple[tuple[str, Json, str], ...] = ()
+    headers: tuple[tuple[str, Json, str], ...] = ()
+    body: Mapping[str, Any] | None = None
+    example: Any = None
+    status: int = 200
+    also: tuple[int, ...] = ()
+    body_required: bool = True
+    answer: Any = None
+    refusals: Mapping[int, tuple[str, ...]] | None = None
+
+
+TEXT: Json = {"type": "string"}
+TIME: Json = {"type": "string", "format": "date-time"}
+UNREADABLE = {400: ("malformed-body",), 415: ("unsupported-media-type",)}
+AWAY = {503: ("storage-unavailable",)}
+NO_TASK = {404: ("task-not-found",), 410: ("task-gone",)}
+
+LABEL = ("label", TEXT, "Only with this label, written key:value; may be repeated.")
+LIMIT = ("limit", {"type": "integer", "minimum": 1, "maximum": 500}, "Page size; else 50.")
+CURSOR = ("cursor", TEXT, "`next_cursor` of the page before.")
