@@ -26,6 +26,7 @@ class Settings:
     api_host: str = "127.0.0.1"
     api_port: int = 8000
     api_workers: int = 1
+    largest_backlog: int = 1_000_000
     longest_drain: timedelta = timedelta(days=1)
     log_format: str = "auto"
     log_level: str = "info"
@@ -119,6 +120,11 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "api_workers": Setting(
         parse=_number(1, 64), default="1", meaning="how many processes serve the API"
+    ),
+    "largest_backlog": Setting(
+        parse=_number(1, 1_000_000_000),
+        default="1000000",
+        meaning="how many tasks may wait for the message broker before submissions are refused",
     ),
     "longest_drain": Setting(
         parse=units.duration,

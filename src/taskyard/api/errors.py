@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 from taskyard.api.render import respond
 from taskyard.api.views import Fault, Problem
 from taskyard.core import errors
-from taskyard.core.errors import TaskyardError
+from taskyard.core.errors import TaskyardError, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +32,7 @@ STATUS: dict[type[TaskyardError], int] = {
     errors.StorageUnavailable: 503,
     errors.BrokerUnavailable: 503,
     errors.Overloaded: 503,
+    errors.BacklogFull: 503,
     errors.OutcomeUnknown: 503,
 }
 
@@ -74,7 +75,7 @@ def register_errors(app: Quart) -> None:
         status = STATUS.get(type(error))
         if status is None:
             return await on_fault(error)
-        headers = {"Retry-After": "1"} if status == 503 else {}
+        headers = {"Retry-After": str(error.retry_after)} if isinstance(error, Unavailable) else {}
         return respond(describe(error), status, headers, media_type=MEDIA_TYPE)
 
     @app.errorhandler(HTTPException)

@@ -61,7 +61,7 @@ OPERATIONS: tuple[Operation, ...] = (
             404: ("unknown-task-type",),
             413: ("payload-too-large",),
             422: ("invalid-request", "invalid-arguments", "idempotency-key-reused"),
-            503: ("storage-unavailable", "overloaded", "outcome-unknown"),
+            503: ("storage-unavailable", "overloaded", "backlog-full", "outcome-unknown"),
         },
     ),
     Operation(
@@ -100,7 +100,7 @@ OPERATIONS: tuple[Operation, ...] = (
             **UNREADABLE,
             413: ("payload-too-large",),
             422: ("invalid-request",),
-            **AWAY,
+            503: ("storage-unavailable", "backlog-full"),
         },
     ),
     Operation(

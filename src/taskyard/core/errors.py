@@ -17,6 +17,7 @@
     ├── Unavailable                  a part we need does not answer; safe to try again
     │   ├── StorageUnavailable       storage-unavailable
     │   ├── Overloaded               overloaded
+    │   ├── BacklogFull              backlog-full
     │   ├── BrokerUnavailable        broker-unavailable
     │   └── OutcomeUnknown           outcome-unknown
     └── Misconfigured                settings, routing or topology are at fault; every fault listed
@@ -153,10 +154,11 @@ class TooLate(Refused):
 
 
 class Unavailable(TaskyardError):
-    """A part Taskyard needs does not answer at the moment. Try again later."""
+    """A part Taskyard needs does not answer now. Try again after `retry_after` seconds."""
 
     code = "unavailable"
     title = "Taskyard is not available at the moment"
+    retry_after: ClassVar[int] = 1
 
 
 class StorageUnavailable(Unavailable):
@@ -171,6 +173,14 @@ class Overloaded(Unavailable):
 
     code = "overloaded"
     title = "Too many requests are waiting"
+
+
+class BacklogFull(Unavailable):
+    """As many tasks wait for the message broker as this deployment allows. Not accepted."""
+
+    code = "backlog-full"
+    title = "Too many tasks are waiting"
+    retry_after = 5
 
 
 class BrokerUnavailable(Unavailable):

@@ -16,6 +16,7 @@ from taskyard.core.errors import (
     TaskyardError,
 )
 from taskyard.core.task import Accepted, NewTask, TaskId
+from taskyard.services.backlog import Backlog
 from taskyard.services.dispatch import FreshWakeUps
 from taskyard.storage import tasks as tasks_table
 from taskyard.storage.pool import Pool, borrowed
@@ -37,8 +38,9 @@ class Intake:
     that hangs up cancels its request's coroutine, but not the commit, nor what follows it.
     """
 
-    def __init__(self, pool: Pool, fresh: FreshWakeUps) -> None:
+    def __init__(self, pool: Pool, fresh: FreshWakeUps, backlog: Backlog) -> None:
         self._pool = pool
+        self._backlog = backlog
         self._fresh = fresh
         self._waiting: deque[tuple[NewTask, asyncio.Future[Stored]]] = deque()
         self._arrived = asyncio.Event()
@@ -46,9 +48,10 @@ class Intake:
     async def store(self, task: NewTask) -> Accepted:
         """Store one submission; returns once it is committed.
 
-        Raises Overloaded and StorageUnavailable when it was not stored, and OutcomeUnknown when
-        the connection broke during the commit and the database stayed away.
+        Raises BacklogFull, Overloaded and StorageUnavailable when it was not stored, and
+        OutcomeUnknown when the connection broke during the commit and the database stayed away.
         """
+        self._backlog.admit()
         if len(self._waiting) >= _MOST_WAITING:
             raise Overloaded("too many submissions wait for the database; try again in a second")
         stored: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
@@ -60,7 +63,8 @@ class Intake:
         return outcome
 
     async def store_batch(self, tasks: Sequence[NewTask]) -> list[Stored]:
-        """Store many submissions; return in order what became of each."""
+        """Store many submissions; return in order what became of each. Raises BacklogFull."""
+        self._backlog.admit()
         outcomes: list[Stored] = []
         for start in range(0, len(tasks), _ROWS_PER_INSERT):
             part = asyncio.ensure_future(self._insert(tasks[start : start + _ROWS_PER_INSERT]))
@@ -143,10 +147,14 @@ class Intake:
 
 
 @asynccontextmanager
-async def open_intake(pool: Pool, fresh: FreshWakeUps) -> AsyncIterator[Intake]:
+async def open_intake(
+    pool: Pool, fresh: FreshWakeUps, *, largest_backlog: int
+) -> AsyncIterator[Intake]:
     """Open the intake. It must be left only after the last caller of `store` was answered."""
-    intake = Intake(pool, fresh)
+    backlog = Backlog(pool, largest=largest_backlog)
+    intake = Intake(pool, fresh, backlog)
     writers = [asyncio.create_task(intake.write(), name="intake") for _ in range(_WRITERS)]
+    writers.append(asyncio.create_task(backlog.watch(), name="backlog"))
     try:
         yield intake
     finally:

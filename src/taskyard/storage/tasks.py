@@ -229,6 +229,13 @@ async def next_deadline(connection: AsyncConnection) -> float | None:
     return None if row is None else row[0]
 
 
+async def count_pending(connection: AsyncConnection, *, at_most: int) -> int:
+    """Count, up to a bound, the tasks that wait to be published."""
+    cursor = await connection.execute(_SQL["count_pending"], {"at_most": at_most})
+    row = await cursor.fetchone()
+    return row[0] if row else 0
+
+
 async def count_running(connection: AsyncConnection) -> dict[str, int]:
     """Return how many tasks run in each pool that runs any."""
     return dict(await (await connection.execute(_SQL["count_running"])).fetchall())

@@ -45,7 +45,8 @@ async def api(database_url: str, table: RoutingTable = TABLE) -> AsyncIterator[H
         fresh = await enter(open_fresh(publisher=publisher, pool=pool))
         parts = Parts(
             table=table, prefix="none", amqp_url=nowhere, pool=pool, publisher=publisher,
-            intake=await enter(open_intake(pool, fresh)), fresh=fresh, catalog=Catalog(),
+            intake=await enter(open_intake(pool, fresh, largest_backlog=1000)), fresh=fresh,
+            catalog=Catalog(),
         )  # fmt: skip
         yield create_app(parts).test_client()
 

@@ -91,7 +91,7 @@ async def intake_of(database_url: str, amqp_url: str, prefix: str) -> AsyncItera
         pool = await enter(open_pool(database_url, name="tests", size=4))
         publisher = await enter(open_publisher(amqp_url, exchange_name(prefix)))
         fresh = await enter(open_fresh(publisher=publisher, pool=pool))
-        yield await enter(open_intake(pool, fresh))
+        yield await enter(open_intake(pool, fresh, largest_backlog=1000))
 
 
 def received(amqp_url: str, prefix: str) -> list[tuple[str, int]]:

@@ -194,6 +194,10 @@ UPDATE tasks SET cancel_requested_at = coalesce(cancel_requested_at, now())
 WHERE id = %(id)s AND state = 'running'
 RETURNING pg_notify('taskyard_stop', id::text);
 
+-- name: count_pending
+-- How many tasks wait to be published, counted up to a bound.
+SELECT count(*) FROM (SELECT FROM tasks WHERE state = 'pending' LIMIT %(at_most)s) AS pending;
+
 -- name: count_running
 -- How many tasks run in each pool.
 SELECT pool, count(*) AS running FROM tasks WHERE state = 'running' GROUP BY pool;

@@ -1,0 +1,33 @@
+"""The only place that reads the environment, opens connections and joins the parts.
+
+Each role imports what it needs when it starts: the dispatcher must not load Quart, nor the API
+Celery.
+"""
+
+from taskyard.bootstrap.administration import (
+    apply_topology,
+    check_agreement,
+    migrate_database,
+    plan_topology,
+)
+from taskyard.bootstrap.api import asgi, open_api, serve_api
+from taskyard.bootstrap.process import run_until_signal
+from taskyard.bootstrap.roles import run_dispatcher, run_worker
+from taskyard.bootstrap.surroundings import child_environment, routing, settings, stack_settings
+
+__all__ = [
+    "apply_topology",
+    "asgi",
+    "check_agreement",
+    "child_environment",
+    "migrate_database",
+    "open_api",
+    "plan_topology",
+    "routing",
+    "run_dispatcher",
+    "run_until_signal",
+    "run_worker",
+    "serve_api",
+    "settings",
+    "stack_settings",
+]

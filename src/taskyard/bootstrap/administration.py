@@ -1,0 +1,60 @@
+"""What is done to a deployment from outside: schema, topology, agreement."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from taskyard.bootstrap.surroundings import routing
+from taskyard.core.errors import Fault
+from taskyard.settings import Settings
+
+if TYPE_CHECKING:
+    from taskyard.broker.topology import Step
+
+
+async def migrate_database(given: Settings) -> list[str]:
+    """Apply missing migrations; return their names."""
+    from taskyard.storage.migrate import migrate
+    from taskyard.storage.pool import connect
+
+    async with await connect(given.database_url, name="migrate") as connection:
+        return await migrate(connection)
+
+
+async def plan_topology(given: Settings) -> "list[Step]":
+    """Return what `apply_topology` would change in the broker."""
+    from taskyard.services import topology
+
+    async with await _administration(given) as connection:
+        return await topology.plan_topology(
+            connection, amqp_url=given.amqp_url, table=routing(given), prefix=given.prefix
+        )
+
+
+async def apply_topology(given: Settings, *, drain: timedelta = timedelta(0)) -> "list[Step]":
+    """Make the broker as the routing table wants it; return what was done.
+
+    Waits so long for workers to empty the queues that were replaced.
+    """
+    from taskyard.services import topology
+
+    async with await _administration(given) as connection:
+        return await topology.apply_and_drain(
+            connection,
+            amqp_url=given.amqp_url,
+            table=routing(given),
+            prefix=given.prefix,
+            within=drain,
+        )
+
+
+async def _administration(given: Settings) -> Any:
+    from taskyard.storage.pool import connect
+
+    return await connect(given.database_url, name="administration")
+
+
+def check_agreement(given: Settings) -> list[Fault]:
+    """Return how the routing table and the task code disagree."""
+    from taskyard.worker.agreement import disagreements
+
+    return disagreements(routing(given), given.workers)

@@ -1,0 +1,98 @@
+"""The API's processes."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from taskyard import logs, notify
+from taskyard.bootstrap.process import beside, settle
+from taskyard.bootstrap.surroundings import routing, settings
+from taskyard.core.errors import StorageUnavailable
+from taskyard.settings import Settings
+
+if TYPE_CHECKING:
+    from taskyard.api.parts import Parts
+
+log = structlog.get_logger(__name__)
+
+_CONNECTIONS = 8
+
+
+@asynccontextmanager
+async def open_api(given: Settings) -> AsyncIterator["Parts"]:
+    """Open what one API process works with, and close it in reverse order."""
+    from taskyard.api.parts import Parts
+    from taskyard.broker.publisher import open_publisher
+    from taskyard.broker.wakeup import exchange_name
+    from taskyard.services.catalog import Catalog
+    from taskyard.services.dispatch import open_fresh
+    from taskyard.services.intake import open_intake
+    from taskyard.storage.pool import open_pool
+
+    catalog = Catalog()
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        pool = await enter(open_pool(given.database_url, name="api", size=_CONNECTIONS))
+        publisher = await enter(open_publisher(given.amqp_url, exchange_name(given.prefix)))
+        fresh = await enter(open_fresh(publisher=publisher, pool=pool))
+        intake = await enter(open_intake(pool, fresh, largest_backlog=given.largest_backlog))
+        await enter(beside(_follow_task_types(given, catalog, pool), name="task types"))
+        yield Parts(
+            table=routing(given),
+            prefix=given.prefix,
+            amqp_url=given.amqp_url,
+            pool=pool,
+            publisher=publisher,
+            intake=intake,
+            fresh=fresh,
+            catalog=catalog,
+        )
+
+
+async def _follow_task_types(given: Settings, catalog: Any, pool: Any) -> None:
+    """Keep the catalog as new as what workers announced."""
+    from taskyard.storage.listen import TASK_TYPES, listen
+
+    async for _ in listen(given.database_url, TASK_TYPES, name="api"):
+        try:
+            await catalog.refresh(pool)
+        except StorageUnavailable as error:
+            log.warning("task types not read", error=error.detail)
+
+
+def asgi() -> Callable[..., Awaitable[None]]:
+    """Return the ASGI application; what it needs is opened and closed by its lifespan."""
+    from taskyard.api.app import create_app
+    from taskyard.api.lifespan import Lifespan
+
+    given = settings()
+    logs.configure(log_format=given.log_format, level=given.log_level, role="api")
+
+    def on_ready() -> None:
+        settle()
+        notify.ready()
+
+    return Lifespan(lambda: open_api(given), create_app, on_ready=on_ready)
+
+
+def serve_api(given: Settings) -> None:
+    """Serve the API until SIGTERM or SIGINT; requests under way are answered first."""
+    from granian import Granian
+    from granian.constants import Interfaces, Loops
+
+    routing(given)  # its faults belong to this process's output, not to a worker's
+    Granian(
+        "taskyard.bootstrap:asgi",
+        factory=True,
+        address=given.api_host,
+        port=given.api_port,
+        interface=Interfaces.ASGI,
+        workers=given.api_workers,
+        loop=Loops.uvloop,
+        websockets=False,
+        log_enabled=False,
+        respawn_failed_workers=True,
+        workers_kill_timeout=10,
+    ).serve()

@@ -1,0 +1,93 @@
+"""The dispatcher's process, and the workers'."""
+
+import platform
+import uuid
+from contextlib import AsyncExitStack
+
+import structlog
+
+from taskyard import notify
+from taskyard.bootstrap.process import settle
+from taskyard.bootstrap.surroundings import routing
+from taskyard.core.errors import Misconfigured
+from taskyard.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_DISPATCHER_CONNECTIONS = 4
+
+
+async def run_dispatcher(given: Settings) -> None:
+    """Dispatch until cancelled."""
+    from taskyard.broker.publisher import open_publisher
+    from taskyard.broker.wakeup import exchange_name
+    from taskyard.dispatcher import Dispatcher
+    from taskyard.services.reconcile import Reconciler
+    from taskyard.storage.pool import open_pool
+
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        size = _DISPATCHER_CONNECTIONS
+        pool = await enter(open_pool(given.database_url, name="dispatcher", size=size))
+        publisher = await enter(open_publisher(given.amqp_url, exchange_name(given.prefix)))
+        table = routing(given)
+        reconciler = Reconciler(
+            table=table,
+            connections=pool,
+            publisher=publisher,
+            database_url=given.database_url,
+            amqp_url=given.amqp_url,
+            prefix=given.prefix,
+        )
+        dispatcher = Dispatcher(
+            database_url=given.database_url,
+            pool=pool,
+            publisher=publisher,
+            reconciler=reconciler,
+            table=table,
+        )
+        settle()
+        notify.ready()
+        await dispatcher.run()
+
+
+def run_worker(given: Settings, pool_name: str) -> int:
+    """Run the tasks of one pool until SIGTERM or SIGINT; return the exit code."""
+    from taskyard import files
+    from taskyard.storage.pool import connect_sync
+    from taskyard.storage.task_types import announce
+    from taskyard.worker.agreement import announcements
+    from taskyard.worker.app import make_celery, put_on_path
+    from taskyard.worker.runtime import Runtime
+    from taskyard.worker.serve import serve
+
+    table = routing(given)
+    if pool_name not in table.pools:
+        raise Misconfigured(
+            f"there is no pool {pool_name!r} in the routing table; there are "
+            + ", ".join(table.pools)
+        )
+    pool = table.pools[pool_name]
+    name = f"{pool.name}@{platform.node()}-{uuid.uuid4().hex[:8]}"
+    runtime = Runtime(database_url=given.database_url, worker=name, pool=pool.name, table=table)
+    put_on_path([given.workers])
+    files.configure(given.stores)
+    app = make_celery(
+        pool,
+        table=table,
+        runtime=runtime,
+        amqp_url=given.amqp_url,
+        database_url=given.database_url,
+        prefix=given.prefix,
+    )
+    announced = announcements(app, pool)
+    settle()
+
+    def on_ready() -> None:
+        with connect_sync(given.database_url, name="announcement") as connection:
+            announce(connection, pool.name, announced)
+        log.info("worker ready", pool=pool.name, worker=name, types=[a.type for a in announced])
+        notify.ready()
+
+    drain = min(pool.drain, given.longest_drain).total_seconds()
+    return serve(app, pool, name=name, amqp_url=given.amqp_url, drain=drain, on_ready=on_ready)
