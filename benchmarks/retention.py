@@ -5,6 +5,7 @@ them, on one connection, in alternating rounds of one run: medians over all roun
 """
 
 import asyncio
+import multiprocessing
 import statistics
 import tempfile
 import time
@@ -19,6 +20,7 @@ import psycopg
 import typer
 from uuid_utils.compat import uuid7
 
+from taskyard.core.retention import first_id_at
 from taskyard.core.routing import RoutingTable
 from taskyard.core.task import TaskId
 from taskyard.dev import postgres
@@ -113,8 +115,6 @@ CREATE TRIGGER tasks_moved BEFORE UPDATE OF state ON parted
 
 
 def _first_of(day: int) -> str:
-    from taskyard.core.retention import first_id_at  # noqa: PLC0415
-
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return str(first_id_at(midnight + timedelta(days=day)))
 
@@ -214,15 +214,19 @@ async def sweep_whole(url: str) -> tuple[int, float]:
 @contextmanager
 def sweeping(url: str) -> Iterator[None]:
     """Sweep beside the body, in a process of its own, and stop with the body."""
-    import multiprocessing  # noqa: PLC0415
-
     process = multiprocessing.get_context("spawn").Process(target=_sweep_forever, args=(url,))
     process.start()
     try:
+        with psycopg.connect(url, autocommit=True) as connection:
+            while connection.execute(_AT_WORK).fetchone() is None:
+                time.sleep(0.01)
         yield
     finally:
         process.kill()
         process.join()
+
+
+_AT_WORK = "SELECT FROM pg_stat_activity WHERE application_name = 'taskyard sweep' AND query <> ''"
 
 
 def _sweep_forever(url: str) -> None:
@@ -238,7 +242,6 @@ def beside(url: str, rounds: int, seconds: float) -> None:
     for _ in range(rounds):
         lives.live(seconds)
         with sweeping(url):
-            time.sleep(1)  # until it sweeps
             lives.live(seconds, with_sweep)
     print("latency in ms, alone:      ", medians(lives.latencies))
     print("latency in ms, with sweep: ", medians(with_sweep))
