@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
+from typing import Any
 
 import aio_pika
 import aiormq
@@ -73,11 +74,11 @@ class Publisher:
             await asyncio.sleep(_RECONNECT_AFTER)
 
     async def _stay_connected(self) -> None:
-        lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        lost: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
 
         def on_close(_sender: object, error: BaseException | None = None) -> None:
             if not lost.done():
-                lost.set_exception(error or ConnectionError("closed by the broker"))
+                lost.set_result(error or ConnectionError("closed by the broker"))
 
         connection = await aio_pika.connect(
             self._url, timeout=_CONNECT_TIMEOUT, heartbeat=_HEARTBEAT
@@ -94,13 +95,13 @@ class Publisher:
             log.info("broker connected")
             listening = asyncio.create_task(self._until_deaf(underlay))
             try:
-                await asyncio.wait([lost, listening], return_when=asyncio.FIRST_COMPLETED)
+                either: list[asyncio.Future[Any]] = [lost, listening]
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 listening.cancel()
                 await asyncio.gather(listening, return_exceptions=True)
-            if lost.done():
-                lost.result()
-            raise TimeoutError(f"no confirm within {_CONFIRM_TIMEOUT:g} s")
+            silence = TimeoutError(f"no confirm within {_CONFIRM_TIMEOUT:g} s")
+            raise lost.result() if lost.done() else silence
 
     async def _until_deaf(self, channel: aiormq.Channel) -> None:
         """Return when confirms have stopped coming though the broker lets us publish.
