@@ -98,3 +98,17 @@ def test_the_routing_table_names_permanent_errors(yard: Gateway) -> None:
     task = yard.run("quick.divide")
     assert (task["state"], task["attempt"]) == ("failed", 1)
     assert task["error"]["code"] == "permanent-error"
+
+
+def test_a_task_that_ignores_its_time_limit_is_killed(yard: Gateway) -> None:
+    """Five seconds later; that is an error of the task, no crash."""
+    task = yard.run("quick.stubborn")
+    assert (task["state"], task["error"]["code"]) == ("failed", "timed-out")
+    assert (task["error_count"], task["crash_count"]) == (1, 0)
+
+
+def test_sys_exit_is_a_crash(yard: Gateway) -> None:
+    """The process may be gone, so it counts as that, and the worker goes on."""
+    task = yard.run("quick.exit")
+    assert (task["state"], task["crash_count"]) == ("quarantined", 3)
+    assert yard.run("quick.echo", {"value": 1})["result"] == 1

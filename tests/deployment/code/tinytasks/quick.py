@@ -2,9 +2,12 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from celery.exceptions import SoftTimeLimitExceeded
 
 from taskyard import Interrupted, Permanent, Retry, current, task
 
@@ -118,6 +121,22 @@ def deaf(path: str) -> None:
         file.write(f"{os.getpid()} {os.getppid()} {current.attempt}\n")
     while True:
         time.sleep(60)
+
+
+@task("quick.stubborn")
+def stubborn() -> None:
+    """Run through the soft time limit."""
+    while True:
+        try:
+            time.sleep(60)
+        except SoftTimeLimitExceeded:
+            continue
+
+
+@task("quick.exit")
+def leave() -> None:
+    """Call sys.exit, as a command line tool would."""
+    sys.exit(3)
 
 
 @task("quick.nap")
