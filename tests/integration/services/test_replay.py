@@ -253,6 +253,22 @@ async def test_two_replays_at_once_make_one_generation(connection: Connection, p
     assert len(await events(connection, task_id)) == 2
 
 
+async def test_what_changed_since_it_was_looked_at_is_looked_at_again(
+    connection: Connection, pool: Pool
+) -> None:
+    """Replayed by another and cancelled since: the checks were those of a former generation."""
+    task_id = await given(connection)
+    seen = await tasks.get(connection, task_id)
+    assert seen is not None
+    change = dead_letters.Replay(pool="p", args=None, priority=None)
+    await again(pool, task_id)
+    await connection.execute(
+        "UPDATE tasks SET state = 'cancelled', finished_at = now() WHERE id = %s", (task_id,)
+    )
+    assert not await dead_letters.replay(connection, seen, change)
+    assert (await again(pool, task_id)).generation == 3
+
+
 @pytest.mark.parametrize(("left", "kept"), [(DAY, True), (-DAY, False)])
 async def test_expiry_and_deadline_stay_unless_they_have_passed(
     connection: Connection, pool: Pool, left: timedelta, kept: bool
