@@ -34,19 +34,23 @@ async def dispatch(wakeups: Sequence[WakeUp], *, publisher: Publisher, pool: Poo
     if not wakeups:
         return True
     confirms = await publisher.publish(wakeups)
-    ids: dict[Confirm, list[TaskId]] = {confirm: [] for confirm in Confirm}
+    said: dict[Confirm, list[WakeUp]] = {confirm: [] for confirm in Confirm}
     for wakeup, confirm in zip(wakeups, confirms, strict=True):
-        ids[confirm].append(wakeup.id)
+        said[confirm].append(wakeup)
     async with borrowed(pool) as connection:
-        if confirmed := ids[Confirm.CONFIRMED]:
+        if confirmed := said[Confirm.CONFIRMED]:
             await tasks.mark_queued(connection, confirmed)
         for refusal in (Confirm.UNROUTABLE, Confirm.NACKED):
-            if refused := ids[refusal]:
+            if refused := said[refusal]:
                 log.error("wake-ups refused by the broker", why=refusal, count=len(refused))
-                await tasks.put_back(connection, refused, refusal)
-        if unanswered := ids[Confirm.UNANSWERED]:
-            await tasks.release(connection, unanswered, Confirm.UNANSWERED)
-    return not ids[Confirm.UNANSWERED]
+                await tasks.put_back(connection, _ids(refused), refusal)
+        if unanswered := said[Confirm.UNANSWERED]:
+            await tasks.release(connection, _ids(unanswered), Confirm.UNANSWERED)
+    return not said[Confirm.UNANSWERED]
+
+
+def _ids(wakeups: Sequence[WakeUp]) -> list[TaskId]:
+    return [wakeup.id for wakeup in wakeups]
 
 
 async def dispatch_pending(*, publisher: Publisher, pool: Pool) -> int:

@@ -191,14 +191,18 @@ async def take_pending(connection: AsyncConnection, *, limit: int, hold: float) 
     """Take the most urgent wake-ups, and keep others away from them for `hold` seconds."""
     cursor = await connection.execute(_SQL["take_pending"], {"limit": limit, "hold": hold})
     rows = await cursor.fetchall()
-    taken = [WakeUp(id=row[0], type=row[1], priority=row[2]) for row in rows]
+    taken = [WakeUp(id=row[0], type=row[1], priority=row[2], attempt=row[3]) for row in rows]
     # An UPDATE returns its rows in any order; the id breaks ties by age.
     return sorted(taken, key=lambda wakeup: (-wakeup.priority, wakeup.id))
 
 
-async def mark_queued(connection: AsyncConnection, ids: Sequence[TaskId]) -> None:
+async def mark_queued(connection: AsyncConnection, published: Sequence[WakeUp]) -> None:
     """Record that the broker confirmed these wake-ups."""
-    await connection.execute(_SQL["mark_queued"], {"ids": ids})
+    given = {
+        "ids": [wakeup.id for wakeup in published],
+        "attempts": [wakeup.attempt for wakeup in published],
+    }
+    await connection.execute(_SQL["mark_queued"], given)
 
 
 async def put_back(connection: AsyncConnection, ids: Sequence[TaskId], reason: str) -> None:

@@ -23,6 +23,7 @@ from taskyard.services.dispatch import HOLD, open_fresh
 from taskyard.services.intake import open_intake
 from taskyard.services.reconcile import Reconciler
 from taskyard.services.topology import apply_topology
+from taskyard.storage import tasks as tasks_table
 from taskyard.storage.pool import open_pool
 
 Connection = psycopg.AsyncConnection[Any]
@@ -183,6 +184,26 @@ async def test_what_a_dead_api_held_is_published_by_the_dispatcher(
     await connection.execute("UPDATE tasks SET publish_at = now() + interval '300 ms'")
     async with dispatching(database_url, amqp_url, prefix):
         await until(connection, "SELECT state FROM tasks", ("queued",))
+
+
+async def test_a_late_mark_does_not_hide_that_another_wake_up_is_due(
+    connection: Connection,
+) -> None:
+    """The wake-up was taken, the task ran and waits for its next one: the mark is of the first."""
+    task = new()
+    await tasks_table.insert(connection, [task])
+    [published] = await tasks_table.take_pending(connection, limit=1, hold=HOLD)
+    for state in ("running", "retrying", "pending"):
+        await connection.execute(
+            "UPDATE tasks SET state = %(state)s, attempt = 1,"
+            " lease_token = CASE %(state)s WHEN 'running' THEN gen_random_uuid() END,"
+            " lease_expires_at = CASE %(state)s WHEN 'running' THEN now() END",
+            {"state": state},
+        )
+    await tasks_table.mark_queued(connection, [published])
+    await until(connection, "SELECT state FROM tasks", ("pending",))
+    await tasks_table.mark_queued(connection, [replace(published, attempt=1)])
+    await until(connection, "SELECT state FROM tasks", ("queued",))
 
 
 @pytest.mark.usefixtures("topology")

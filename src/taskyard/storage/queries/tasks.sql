@@ -126,13 +126,17 @@ WHERE id IN (
     WHERE state = 'pending' AND publish_at <= now()
     ORDER BY priority DESC, publish_at LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED)
-RETURNING id, type, priority;
+RETURNING id, type, priority, attempt;
 
 -- name: mark_queued
--- The broker confirmed these wake-ups. A worker may have claimed some already: those are left.
+-- The broker confirmed these wake-ups. A worker may have claimed some already: those are left, also
+-- if they are pending again, because that wake-up is spent.
 UPDATE tasks SET state = 'queued', queued_at = now(), publish_failures = 0, reason = NULL
-FROM (SELECT id FROM tasks WHERE id = ANY (%(ids)s) AND state = 'pending'
-      ORDER BY id FOR UPDATE) AS confirmed
+FROM (SELECT tasks.id FROM tasks
+      JOIN unnest(%(ids)s::uuid[], %(attempts)s::integer[]) AS published (id, attempt)
+        USING (id, attempt)
+      WHERE state = 'pending'
+      ORDER BY tasks.id FOR UPDATE OF tasks) AS confirmed
 WHERE tasks.id = confirmed.id
   -- A loss of this mark publishes a wake-up twice, which is harmless: no need to wait for the disk.
   AND set_config('synchronous_commit', 'off', true) IS NOT NULL;
