@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import AsyncIterator, Awaitable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
+
+from taskyard.stopping import end
 
 log = structlog.get_logger(__name__)
 
@@ -38,15 +40,14 @@ def settle() -> None:
 
 
 @asynccontextmanager
-async def beside(work: Awaitable[None], *, name: str) -> AsyncIterator[None]:
+async def beside(work: Coroutine[Any, Any, None], *, name: str) -> AsyncIterator[None]:
     """Run something beside the body, and end it with the body."""
-    task = asyncio.ensure_future(work)
+    task = asyncio.create_task(work, name=name)
     task.add_done_callback(lambda done: _say_fault(done, name))
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end(task)
 
 
 def _say_fault(done: "asyncio.Future[None]", name: str) -> None:

@@ -13,6 +13,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPException, DeliveryEr
 
 from taskyard.broker import wakeup as wakeup_format
 from taskyard.core.task import WakeUp
+from taskyard.stopping import end
 
 log = structlog.get_logger(__name__)
 
@@ -98,8 +99,7 @@ class Publisher:
                 either: list[asyncio.Future[Any]] = [lost, listening]
                 await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                listening.cancel()
-                await asyncio.gather(listening, return_exceptions=True)
+                await end(listening)
             silence = TimeoutError(f"no confirm within {_CONFIRM_TIMEOUT:g} s")
             raise lost.result() if lost.done() else silence
 
@@ -157,5 +157,4 @@ async def open_publisher(url: str, exchange: str) -> AsyncIterator[Publisher]:
     try:
         yield publisher
     finally:
-        keeper.cancel()
-        await asyncio.gather(keeper, return_exceptions=True)
+        await end(keeper)

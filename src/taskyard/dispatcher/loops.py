@@ -15,6 +15,7 @@ from taskyard.services.dispatch import dispatch_pending
 from taskyard.services.reap import REAP_EVERY, Reaper
 from taskyard.services.reconcile import CHECK_EVERY, Reconciler
 from taskyard.services.retain import forget_keys, rest_after, retain
+from taskyard.stopping import end
 from taskyard.storage import listen, tasks
 from taskyard.storage.pool import Pool, borrowed
 
@@ -48,13 +49,18 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Run every duty until cancelled."""
-        async with asyncio.TaskGroup() as duties:
-            duties.create_task(self._listen(), name="listen")
-            duties.create_task(self._repeat(self._publish), name="publish")
-            duties.create_task(self._repeat(self._keep_dates), name="keep dates")
-            duties.create_task(self._repeat(self._reap), name="reap")
-            duties.create_task(self._repeat(self._reconcile), name="reconcile")
-            duties.create_task(self._repeat(self._retain), name="retain")
+        duties = [
+            asyncio.create_task(self._listen(), name="listen"),
+            asyncio.create_task(self._repeat(self._publish), name="publish"),
+            asyncio.create_task(self._repeat(self._keep_dates), name="keep dates"),
+            asyncio.create_task(self._repeat(self._reap), name="reap"),
+            asyncio.create_task(self._repeat(self._reconcile), name="reconcile"),
+            asyncio.create_task(self._repeat(self._retain), name="retain"),
+        ]
+        try:
+            await asyncio.gather(*duties)
+        finally:
+            await end(*duties)
 
     async def _listen(self) -> None:
         async for _ in listen.listen(self._database_url, listen.DISPATCH, name="dispatcher"):

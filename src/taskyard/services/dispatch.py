@@ -15,6 +15,7 @@ from taskyard.broker.publisher import Confirm, Publisher
 from taskyard.core.errors import StorageUnavailable
 from taskyard.core.states import State
 from taskyard.core.task import Accepted, NewTask, TaskId, WakeUp
+from taskyard.stopping import end
 from taskyard.storage import tasks
 from taskyard.storage.pool import Pool, borrowed
 
@@ -126,5 +127,4 @@ async def open_fresh(*, publisher: Publisher, pool: Pool) -> AsyncIterator[Fresh
     finally:
         fresh.close()
         await asyncio.wait([sender], timeout=_CLOSE_TIMEOUT)
-        sender.cancel()
-        await asyncio.gather(sender, return_exceptions=True)
+        await end(sender)

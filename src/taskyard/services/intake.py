@@ -18,6 +18,7 @@ from taskyard.core.errors import (
 from taskyard.core.task import Accepted, NewTask, TaskId
 from taskyard.services.backlog import Backlog
 from taskyard.services.dispatch import FreshWakeUps
+from taskyard.stopping import end
 from taskyard.storage import tasks as tasks_table
 from taskyard.storage.pool import Pool, borrowed
 
@@ -158,6 +159,4 @@ async def open_intake(
     try:
         yield intake
     finally:
-        for writer in writers:
-            writer.cancel()
-        await asyncio.gather(*writers, return_exceptions=True)
+        await end(*writers)

@@ -23,6 +23,7 @@ from taskyard.services.dispatch import HOLD, open_fresh
 from taskyard.services.intake import open_intake
 from taskyard.services.reconcile import Reconciler
 from taskyard.services.topology import apply_topology
+from taskyard.stopping import end
 from taskyard.storage import tasks as tasks_table
 from taskyard.storage.pool import open_pool
 
@@ -80,8 +81,7 @@ async def dispatching(database_url: str, amqp_url: str, prefix: str) -> AsyncIte
         try:
             yield publisher
         finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            await end(running)
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from taskyard.dispatcher.loops import _wait
+from taskyard.stopping import end
 
 
 @pytest.mark.parametrize("steps", range(5))
@@ -30,3 +31,35 @@ async def test_a_signal_ends_the_wait_and_is_taken_down() -> None:
     await _wait(signal, 60)
     assert not signal.is_set()
     await _wait(signal, 0.001)
+
+
+async def test_a_stop_that_a_library_swallows_is_said_again() -> None:
+    """So whoever ends a task need not fear what it waits for."""
+    heard = 0
+
+    async def loop() -> None:
+        nonlocal heard
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                heard += 1
+                if heard == 2:
+                    raise
+
+    looping = asyncio.create_task(loop())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await end(looping)
+    assert heard == 2
+    assert looping.cancelled()
+
+
+async def test_a_task_that_failed_is_ended_in_silence() -> None:
+    """Its error was somebody else's to hear."""
+
+    async def fail() -> None:
+        raise ValueError("no")
+
+    await end(asyncio.create_task(fail()))
+    await end()
