@@ -8,7 +8,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -27,9 +28,11 @@ class PostgresServer:
     """A running cluster."""
 
     port: int
-    password: str
+    password: str = field(repr=False)
     log: Path
     process: subprocess.Popen[bytes]
+    argv: Sequence[str | Path]
+    user: str | None
 
     def url(self, database: str = "postgres") -> str:
         """Return the URL of a database."""
@@ -58,6 +61,14 @@ class PostgresServer:
         """Stop the server, dropping connections (Postgres calls it a fast shutdown)."""
         processes.stop(self.process, signal.SIGINT, within=_STOP_WITHIN)
 
+    def crash(self) -> None:
+        """End the server as a power cut would: what it did not write to its log is gone."""
+        processes.stop(self.process, signal.SIGQUIT, within=_STOP_WITHIN)
+
+    def again(self) -> "PostgresServer":
+        """Start it again on the same port, after it has ended. Call from the main thread."""
+        return replace(self, process=_start(self.argv, self.log, self.user))
+
 
 def spawn(folder: Path) -> PostgresServer:
     """Start a cluster that belongs to `folder`; it is usable after `wait_ready`."""
@@ -73,16 +84,28 @@ def spawn(folder: Path) -> PostgresServer:
     if not data.exists():
         _initialise(binaries, data, password=password, log=log, user=user)
     port = processes.free_port()
-    with log.open("wb") as output:
-        process = processes.spawn(
-            [binaries / "postgres", "-D", data, *_settings(port)],
+    log.unlink(missing_ok=True)
+    argv: list[str | Path] = [binaries / "postgres", "-D", data, *_settings(port)]
+    return PostgresServer(
+        port=port,
+        password=password,
+        log=log,
+        process=_start(argv, log, user),
+        argv=argv,
+        user=user,
+    )
+
+
+def _start(argv: Sequence[str | Path], log: Path, user: str | None) -> subprocess.Popen[bytes]:
+    with log.open("ab") as output:
+        return processes.spawn(
+            argv,
             env=_environment(),
             output=output,
             dies_with=signal.SIGINT,
             user=user,
             cwd=Path("/"),
         )
-    return PostgresServer(port=port, password=password, log=log, process=process)
 
 
 def _settings(port: int) -> list[str]:

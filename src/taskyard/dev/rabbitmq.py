@@ -7,8 +7,8 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import amqp
@@ -19,6 +19,7 @@ from taskyard.dev.install import ensure
 _USER = "taskyard"
 _READY_WITHIN = 60.0
 _STOP_WITHIN = 3.0
+_COMMAND_WITHIN = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +27,12 @@ class RabbitServer:
     """A running node."""
 
     port: int
-    password: str
+    password: str = field(repr=False)
     log: Path
     node: subprocess.Popen[bytes]
     names: subprocess.Popen[bytes]  # epmd, Erlang's name server
+    folder: Path
+    environment: Mapping[str, str] = field(repr=False)
 
     def url(self, vhost: str) -> str:
         """Return the AMQP URL of a virtual host."""
@@ -68,10 +71,29 @@ class RabbitServer:
         processes.stop(self.node, signal.SIGTERM, within=_STOP_WITHIN)
         processes.stop(self.names, signal.SIGKILL, within=_STOP_WITHIN)
 
+    def again(self) -> "RabbitServer":
+        """Start the node again on the same port, after it has ended. Call from the main thread."""
+        return replace(self, node=_start_node(self.folder, self.environment))
+
+    def control(self, *command: str) -> str:
+        """Run a command of rabbitmqctl against the node, and return what it prints."""
+        script = _server_script().parent / "rabbitmqctl"
+        done = subprocess.run(
+            [script, "--quiet", *command],
+            env=dict(self.environment),
+            capture_output=True,
+            text=True,
+            timeout=_COMMAND_WITHIN,
+            check=False,
+        )
+        if done.returncode:
+            raise ChildProcessError(f"rabbitmqctl {command[0]} failed: {done.stderr.strip()}")
+        return done.stdout
+
 
 def spawn(folder: Path, *, vhosts: Sequence[str]) -> RabbitServer:
     """Start a node whose data are in `folder`; it is usable after `wait_ready`."""
-    server = _server_script()
+    _server_script()
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("node.pid", "epmd.pid"):
         processes.end_orphan(folder / name, marks=folder)
@@ -80,7 +102,8 @@ def spawn(folder: Path, *, vhosts: Sequence[str]) -> RabbitServer:
     _configure(folder, port=port, password=password, vhosts=vhosts)
     env = _environment(folder, dist_port=dist_port, epmd_port=epmd_port)
     log = folder / "output.log"
-    with log.open("wb") as output:
+    log.unlink(missing_ok=True)
+    with log.open("ab") as output:
         # Run beside the node, and before it: a daemon that it starts itself would stay behind.
         names = processes.spawn(
             ["epmd", "-address", "127.0.0.1", "-port", str(epmd_port)],
@@ -94,10 +117,23 @@ def spawn(folder: Path, *, vhosts: Sequence[str]) -> RabbitServer:
             what="epmd",
             alive=lambda: names.poll() is None,
         )
-        node = processes.spawn([server], env=env, output=output)
     (folder / "epmd.pid").write_text(str(names.pid))
+    return RabbitServer(
+        port=port,
+        password=password,
+        log=log,
+        node=_start_node(folder, env),
+        names=names,
+        folder=folder,
+        environment=env,
+    )
+
+
+def _start_node(folder: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    with (folder / "output.log").open("ab") as output:
+        node = processes.spawn([_server_script()], env=env, output=output)
     (folder / "node.pid").write_text(str(node.pid))
-    return RabbitServer(port=port, password=password, log=log, node=node, names=names)
+    return node
 
 
 def _server_script() -> Path:
