@@ -39,7 +39,7 @@ class Proxy:
     """Stands before one server. Opened by `open_proxy`."""
 
     def __init__(self, target: tuple[str, int], ear: Callable[[], Ear]) -> None:
-        self._target = target
+        self.target = target
         self._ear = ear
         self._links: set[_Link] = set()
         self._hearing = asyncio.Event()
@@ -75,7 +75,7 @@ class Proxy:
         self._links.add(link)
         try:
             if not self._refusing:
-                far_reader, far_writer = await asyncio.open_connection(*self._target)
+                far_reader, far_writer = await asyncio.open_connection(*self.target)
                 link.writers.append(far_writer)
                 await self._relay(link, (reader, writer), (far_reader, far_writer))
         except (OSError, asyncio.IncompleteReadError):

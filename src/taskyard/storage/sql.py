@@ -1,4 +1,4 @@
-"""The named statements of storage/queries/*.sql.
+"""The named statements of queries/*.sql, of storage and of any package that has such a folder.
 
 A statement begins with `-- name: …`; the comment lines below the name describe it.
 """
@@ -14,9 +14,9 @@ _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
 @cache
-def queries(name: str) -> Mapping[str, LiteralString]:
-    """Return the statements of queries/<name>.sql by their names."""
-    text = files("taskyard.storage").joinpath(f"queries/{name}.sql").read_text()
+def queries(name: str, *, package: str = "taskyard.storage") -> Mapping[str, LiteralString]:
+    """Return the statements of the package's queries/<name>.sql by their names."""
+    text = files(package).joinpath(f"queries/{name}.sql").read_text()
     _preamble, *parts = _NAME.split(text)
     statements = dict(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))
     # They are our own files, as literal as the code beside them.
