@@ -33,6 +33,7 @@ class RabbitServer:
     names: subprocess.Popen[bytes]  # epmd, Erlang's name server
     folder: Path
     environment: Mapping[str, str] = field(repr=False)
+    user: str = _USER
 
     def url(self, vhost: str) -> str:
         """Return the AMQP URL of a virtual host."""
@@ -68,8 +69,12 @@ class RabbitServer:
 
     def stop(self) -> None:
         """Stop the node, and the name server it used."""
-        processes.stop(self.node, signal.SIGTERM, within=_STOP_WITHIN)
+        self.stop_node()
         processes.stop(self.names, signal.SIGKILL, within=_STOP_WITHIN)
+
+    def stop_node(self) -> None:
+        """Stop the node alone; `again` starts it anew."""
+        processes.stop(self.node, signal.SIGTERM, within=_STOP_WITHIN)
 
     def again(self) -> "RabbitServer":
         """Start the node again on the same port, after it has ended. Call from the main thread."""

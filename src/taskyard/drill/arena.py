@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
-
 from taskyard.core.routing import RoutingTable
 from taskyard.dev import processes, start_servers
 from taskyard.dev.postgres import PostgresServer
@@ -30,7 +28,7 @@ _READY_WITHIN = 90.0
 _STOP_WITHIN = 20.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Arena:
     """What may be struck. Servers are replaced when they are started again."""
 
@@ -105,6 +103,11 @@ class Arena:
         if not line or json.loads(line).get("event") != "ready":
             raise ChildProcessError(f"the stack did not start:\n{processes.tail(self.log)}")
 
+    def stop_servers(self) -> None:
+        """Stop both servers."""
+        self.rabbitmq.stop()
+        self.postgres.stop()
+
     async def stop(self) -> None:
         """Stop the stack, every role of it."""
         if self.stack is None or self.stack.returncode is not None:
@@ -137,26 +140,19 @@ async def open_arena(
         servers = stack.enter_context(start_servers(folder, vhosts=(VHOST,)))
         assert servers.postgres is not None
         assert servers.rabbitmq is not None
-        api_port = processes.free_port()
-        ears = [
-            (servers.postgres.port, PostgresEar),
-            (servers.rabbitmq.port, AmqpEar),
-            (api_port, HttpEar),
-        ]
-        proxies = [
-            await stack.enter_async_context(open_proxy(("127.0.0.1", port), ear))
-            for port, ear in ears
-        ]
+        enter, here = stack.enter_async_context, "127.0.0.1"
         arena = Arena(
-            servers.postgres,
-            servers.rabbitmq,
-            *proxies,
+            postgres=servers.postgres,
+            rabbitmq=servers.rabbitmq,
+            to_postgres=await enter(open_proxy((here, servers.postgres.port), PostgresEar)),
+            to_rabbitmq=await enter(open_proxy((here, servers.rabbitmq.port), AmqpEar)),
+            to_api=await enter(open_proxy((here, processes.free_port()), HttpEar)),
             table=table,
             prefix=environment.get("TASKYARD_PREFIX", "taskyard"),
             folder=folder,
         )
         # The servers that run at the end, which may not be those that were started first.
-        stack.callback(lambda: (arena.rabbitmq.stop(), arena.postgres.stop()))
+        stack.callback(arena.stop_servers)
         stack.push_async_callback(arena.stop)
         await arena.start(program, _surroundings(arena, environment))
         await prepare(arena.database_url)
@@ -176,12 +172,3 @@ def _surroundings(arena: Arena, environment: Mapping[str, str]) -> dict[str, str
         ),
         ledger.VARIABLE: str(arena.ledger),
     }
-
-
-async def database_answers(arena: Arena) -> bool:
-    """Return whether the database takes a connection."""
-    try:
-        async with await arena.connect():
-            return True
-    except psycopg.OperationalError:
-        return False

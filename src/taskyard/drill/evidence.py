@@ -1,7 +1,7 @@
 """What is left after a drill, read from outside: past the proxies, and past the product."""
 
 from importlib.resources import files
-from typing import Any, LiteralString, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
 from psycopg.rows import dict_row
@@ -20,7 +20,7 @@ async def prepare(database_url: str) -> None:
     """Add the witness of writes and the table of effects to a migrated database."""
     text = files("taskyard.drill").joinpath("queries/prepare.sql").read_text()
     async with await connect(database_url, name="drill") as connection:
-        await connection.execute(cast("LiteralString", text))
+        await connection.execute(text.encode())
 
 
 async def read_tasks(connection: AsyncConnection, seed: int) -> tuple[TaskRow, ...]:

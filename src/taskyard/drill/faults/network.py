@@ -1,0 +1,88 @@
+"""Faults of the network: what the proxies do."""
+
+import random
+from collections.abc import Callable
+
+from taskyard.drill.arena import Arena
+from taskyard.drill.faults.fault import Fault, Heal, Strike
+from taskyard.drill.proxy import Mode, Proxy
+
+Choose = Callable[[Arena], Proxy]
+
+_DEAF_FOR = 12.0  # longer than a confirm is waited for
+
+
+def _to_postgres(arena: Arena) -> Proxy:
+    return arena.to_postgres
+
+
+def _to_rabbitmq(arena: Arena) -> Proxy:
+    return arena.to_rabbitmq
+
+
+def _to_api(arena: Arena) -> Proxy:
+    return arena.to_api
+
+
+def _cut(choose: Choose) -> Strike:
+    async def strike(arena: Arena, _: random.Random) -> str:
+        return f"{choose(arena).cut()} connections"
+
+    return strike
+
+
+def _deafen(choose: Choose) -> tuple[Strike, Heal]:
+    async def strike(arena: Arena, _: random.Random) -> str:
+        choose(arena).set(Mode.DEAF)
+        return f"what goes through port {choose(arena).port}"
+
+    async def heal(arena: Arena) -> None:
+        choose(arena).set(Mode.PASS)
+
+    return strike, heal
+
+
+def _slow(choose: Choose, seconds: float) -> tuple[Strike, Heal]:
+    async def strike(arena: Arena, _: random.Random) -> str:
+        choose(arena).delay = seconds
+        return f"each piece by {seconds:g} s"
+
+    async def heal(arena: Arena) -> None:
+        choose(arena).delay = 0.0
+
+    return strike, heal
+
+
+def _swallow(choose: Choose, *words: str, times: int = 3) -> tuple[Strike, Heal]:
+    """Forward requests that hold all these words, and let nobody hear of their success."""
+
+    async def strike(arena: Arena, _: random.Random) -> str:
+        choose(arena).swallow(lambda said: all(word in said for word in words), times=times)
+        return f"the next {times} replies to {' … '.join(words)!r}"
+
+    async def heal(arena: Arena) -> None:
+        choose(arena).swallow(None)
+
+    return strike, heal
+
+
+def _two_sided(name: str, sides: tuple[Strike, Heal], lasts: float) -> Fault:
+    return Fault(name=name, strike=sides[0], heal=sides[1], lasts=lasts)
+
+
+FAULTS = (
+    Fault(name="cut-postgres", strike=_cut(_to_postgres)),
+    Fault(name="cut-rabbitmq", strike=_cut(_to_rabbitmq)),
+    Fault(name="cut-clients", strike=_cut(_to_api)),
+    _two_sided("slow-postgres", _slow(_to_postgres, 0.1), 4.0),
+    _two_sided("deaf-rabbitmq", _deafen(_to_rabbitmq), _DEAF_FOR),
+    _two_sided("deaf-postgres", _deafen(_to_postgres), 4.0),
+    _two_sided("swallow-reply", _swallow(_to_api, "POST /v1/tasks"), 3.0),
+    _two_sided("swallow-insert", _swallow(_to_postgres, "INSERT INTO tasks"), 3.0),
+    _two_sided("swallow-claim", _swallow(_to_postgres, "state = 'running', attempt"), 3.0),
+    _two_sided("swallow-finish", _swallow(_to_postgres, "state = 'succeeded'"), 3.0),
+    _two_sided("swallow-commit", _swallow(_to_postgres, "COMMIT"), 3.0),
+    _two_sided("swallow-mark", _swallow(_to_postgres, "state = 'queued'"), 3.0),
+    _two_sided("swallow-confirm", _swallow(_to_rabbitmq, "basic.publish"), 3.0),
+    _two_sided("swallow-ack", _swallow(_to_rabbitmq, "basic.ack"), 3.0),
+)
