@@ -40,12 +40,15 @@ class Generator:
         self._mix = mix
         self._seed = seed
         self._next = 0
+        self._heard = asyncio.Event()
         self.entries: list[Entry] = []
+        self.answered = 0  # how many answers there were so far, of whatever kind
 
-    @property
-    def answered(self) -> int:
-        """How many answers there were so far, of whatever kind."""
-        return sum(entry.kind is not Kind.INVOKE for entry in self.entries)
+    async def reach(self, answered: int) -> None:
+        """Return once there were so many answers."""
+        while self.answered < answered:
+            self._heard.clear()
+            await self._heard.wait()
 
     async def submit(self, count: int) -> None:
         """Submit so many tasks, some at a time; return once each has its outcome."""
@@ -95,6 +98,9 @@ class Generator:
         return judge(response.status_code, told)
 
     def _log(self, number: int, task_type: str, key: str | None, answer: Answer) -> None:
+        if answer.kind is not Kind.INVOKE:
+            self.answered += 1
+            self._heard.set()
         self.entries.append(
             Entry(
                 number=number,

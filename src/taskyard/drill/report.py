@@ -1,0 +1,73 @@
+"""What a drill says at its end: losses and duplicates, times, and the first broken promises."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from taskyard.core.states import TERMINAL, State
+from taskyard.drill.history import Kind, grouped
+from taskyard.drill.run import Drilled
+
+_MOST_SHOWN = 5
+
+
+def summary(drilled: Drilled) -> dict[str, Any]:
+    """Return the figures of one drill."""
+    history = drilled.history
+    entries = [entry for entry in history.entries if entry.kind is not Kind.INVOKE]
+    accepted = {entry.task_id for entry in entries if entry.kind is Kind.OK}
+    starts = Counter(e.task_id for e in history.events if e.state is State.RUNNING)
+    broken = Counter(violation.invariant for violation in drilled.violations)
+    ends = Counter(task.state for task in history.tasks)
+    return {
+        "seed": drilled.plan.seed,
+        "tasks": len(history.tasks),
+        "faults": len(drilled.struck),
+        "accepted": len(accepted),
+        "refused": sum(entry.kind is Kind.FAIL for entry in entries),
+        "unknown": sum(entry.kind is Kind.UNKNOWN for entry in entries),
+        "lost": len(accepted - {task.id for task in history.tasks if task.state in TERMINAL}),
+        "ended": {state.value: count for state, count in sorted(ends.items())},
+        "attempts": starts.total(),
+        "ran_more_than_once": sum(count > 1 for count in starts.values()),
+        "double_effects": broken["exactly-once-effect"],
+        "stale_writes": broken["no-stale-write"] + broken["results-never-change"],
+        "violations": dict(broken),
+        "quiet_after_seconds": None
+        if drilled.quiet_after is None
+        else round(drilled.quiet_after, 1),
+        "seconds": round(drilled.took, 1),
+    }
+
+
+def passed(drilled: Drilled) -> bool:
+    """Return whether every promise was kept, and rest came in time."""
+    return not drilled.violations and drilled.quiet_after is not None
+
+
+def lines(drilled: Drilled) -> Iterator[str]:
+    """Yield the report for people: one line, and the first offences with their histories."""
+    told = summary(drilled)
+    rest = (
+        "never at rest" if drilled.quiet_after is None else f"at rest {drilled.quiet_after:.1f} s"
+    )
+    yield (
+        f"seed {told['seed']}: {told['tasks']} tasks, {told['faults']} faults, "
+        f"{told['refused']} refused, {told['unknown']} unknown; {told['lost']} lost, "
+        f"{told['double_effects']} double effects, {told['stale_writes']} stale writes; "
+        f"{told['ran_more_than_once']} ran more than once; {rest} after the last heal"
+    )
+    for invariant, found in grouped(drilled.violations, lambda each: each.invariant).items():
+        yield f"  ✗ {invariant}: {len(found)}"
+        for violation in found[:_MOST_SHOWN]:
+            yield f"      {violation.sentence}"
+            yield from (f"        {line}" for line in _lives(drilled, violation.task_ids[:2]))
+
+
+def _lives(drilled: Drilled, task_ids: Sequence[str]) -> Iterator[str]:
+    """Yield what is known of some tasks, in the order of time."""
+    for task_id in task_ids:
+        for event in (e for e in drilled.history.events if e.task_id == task_id):
+            at = event.at.strftime("%H:%M:%S.%f")[:-3]
+            why = f" ({event.reason})" if event.reason else ""
+            yield f"{at} {event.seq:2} {event.state} attempt {event.attempt}{why}"

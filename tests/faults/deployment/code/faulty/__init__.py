@@ -1,0 +1,1 @@
+"""The task code of fault drills."""
