@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up check test bench lock clean
+.PHONY: help demo up check test faults bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -25,6 +25,13 @@ check: $(INSTALLED) ## format, lint, types, layers, unit tests; under a minute
 
 test: $(INSTALLED) ## every test, on private servers that the tests start
 	$(PY) -m pytest -n 2
+
+# The workers of this deployment write down what they do, so effects can be counted from outside.
+faults: export TASKYARD_ROUTING = tests/faults/deployment/routing
+faults: export TASKYARD_WORKERS = tests/faults/deployment/code
+faults: $(INSTALLED) ## ten thousand tasks under more than fifty faults; writes docs/reliability.md
+	$(VENV)/bin/taskyard drill --tasks 10000 --seeds 1,2,3,4,5 --faults 60 \
+		--markdown docs/reliability.md
 
 bench: $(INSTALLED) ## measure us and our peers on the same work, print the ratios
 	$(PY) -m benchmarks

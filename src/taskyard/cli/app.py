@@ -8,6 +8,7 @@ import typer
 
 from taskyard import bootstrap, logs
 from taskyard.cli import dead_letters, tasks
+from taskyard.cli.drill import drill
 from taskyard.cli.report import console, exits_cleanly
 from taskyard.cli.topology import topology
 from taskyard.dev.up import up as start
@@ -26,6 +27,7 @@ app.command(name="pools")(tasks.pools)
 app.add_typer(dead_letters.dead_letters, name="dead-letters")
 app.command(name="replay")(dead_letters.replay)
 app.command(name="attempts")(dead_letters.attempts)
+app.command(name="drill")(drill)
 
 
 @app.command()

@@ -115,6 +115,16 @@ class Rest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Struck:
+    """A fault that has struck, whom, and when it was healed, in monotonic seconds."""
+
+    name: str
+    hit: str
+    struck_at: float
+    healed_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """Everything known of one drill after it has come to rest."""
 
@@ -128,6 +138,12 @@ class History:
     # The states in which tasks of a type may end, for those types that are sure of it.
     ends: Mapping[str, frozenset[State]] = field(default_factory=dict)
     transactional: frozenset[str] = frozenset()  # types that write in the finishing transaction
+    # What to add to monotonic seconds for seconds since 1970, the clock of the database's events.
+    clock_offset: float = 0.0
+
+    def wall(self, monotonic: float) -> float:
+        """Return the seconds since 1970 of a monotonic time."""
+        return monotonic + self.clock_offset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

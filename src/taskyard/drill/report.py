@@ -5,10 +5,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from taskyard.core.states import TERMINAL, State
+from taskyard.drill.figures import accepted_after, attempt_after, dispatch_after
 from taskyard.drill.history import Kind, grouped
 from taskyard.drill.run import Drilled
 
 _MOST_SHOWN = 5
+
+_RECOVERY = {
+    "attempt_after_killed_child": "slowest new attempt after a killed child",
+    "attempt_after_killed_worker": "slowest new attempt after a killed worker",
+    "dispatch_after_broker": "slowest dispatch after the broker answers again",
+    "accepted_after_postgres": "slowest 202 after Postgres answers again",
+}
 
 
 def summary(drilled: Drilled) -> dict[str, Any]:
@@ -37,7 +45,21 @@ def summary(drilled: Drilled) -> dict[str, Any]:
         if drilled.quiet_after is None
         else round(drilled.quiet_after, 1),
         "seconds": round(drilled.took, 1),
+        "struck": dict(Counter(each.name for each in drilled.struck)),
+        "recovery_seconds": recovery(drilled),
     }
+
+
+def recovery(drilled: Drilled) -> dict[str, float | None]:
+    """Return how fast the stack recovered; None for what did not happen."""
+    history, struck = drilled.history, drilled.struck
+    times = {
+        "attempt_after_killed_child": attempt_after(history, struck, "kill-worker-child"),
+        "attempt_after_killed_worker": attempt_after(history, struck, "kill-worker"),
+        "dispatch_after_broker": dispatch_after(history, struck, "stop-rabbitmq", "kill-rabbitmq"),
+        "accepted_after_postgres": accepted_after(history, struck, "crash-postgres"),
+    }
+    return {name: None if found is None else round(found, 2) for name, found in times.items()}
 
 
 def passed(drilled: Drilled) -> bool:
@@ -71,3 +93,35 @@ def _lives(drilled: Drilled, task_ids: Sequence[str]) -> Iterator[str]:
             at = event.at.strftime("%H:%M:%S.%f")[:-3]
             why = f" ({event.reason})" if event.reason else ""
             yield f"{at} {event.seq:2} {event.state} attempt {event.attempt}{why}"
+
+
+def markdown(summaries: Sequence[dict[str, Any]]) -> str:
+    """Return docs/reliability.md's figures: a table with a line for each seed, and the totals."""
+    columns = {
+        "seed": "seed",
+        "tasks": "tasks",
+        "faults": "faults",
+        "unknown": "replies lost",
+        "ran_more_than_once": "ran again",
+        "lost": "lost",
+        "double_effects": "double effects",
+        "stale_writes": "stale writes",
+        "quiet_after_seconds": "all ended after (s)",
+    }
+    rows = [[str(told[name]) for name in columns] for told in summaries]
+    table = [list(columns.values()), ["---:"] * len(columns), *rows]
+    return "\n".join(
+        [*("| " + " | ".join(row) + " |" for row in table), "", *_worst(summaries), ""]
+    )
+
+
+def _worst(summaries: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield the slowest recoveries and how often each fault struck."""
+    for name, meaning in _RECOVERY.items():
+        found = [told["recovery_seconds"][name] for told in summaries]
+        known = [seconds for seconds in found if seconds is not None]
+        yield f"- {meaning}: {max(known):.1f} s" if known else f"- {meaning}: did not happen"
+    struck = Counter[str]()
+    for told in summaries:
+        struck.update(told["struck"])
+    yield "- faults: " + ", ".join(f"{name} ({n})" for name, n in sorted(struck.items()))

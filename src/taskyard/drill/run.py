@@ -15,7 +15,7 @@ from taskyard.drill.arena import PROGRAM, VHOST, Arena, open_arena
 from taskyard.drill.checks import check
 from taskyard.drill.faults.fault import Fault
 from taskyard.drill.generator import Generator, open_generator
-from taskyard.drill.history import History, QueueRest, Rest, Violation
+from taskyard.drill.history import History, QueueRest, Rest, Struck, Violation
 from taskyard.drill.mix import Mix
 
 Say = Callable[[str], None]
@@ -36,16 +36,6 @@ class Plan:
     mix: Mix
     table: RoutingTable
     quiet_within: float = 60.0  # seconds after the last heal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Struck:
-    """A fault that has struck, whom, and when it was healed, in monotonic seconds."""
-
-    name: str
-    hit: str
-    struck_at: float
-    healed_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +172,7 @@ async def _collect(
             ),
             ends=plan.mix.ends,
             transactional=plan.mix.transactional,
+            clock_offset=time.time() - time.monotonic(),
         )
 
 

@@ -8,20 +8,28 @@ from taskyard.drill.faults.fault import Fault
 
 FAULTS: tuple[Fault, ...] = (*processes.FAULTS, *broker.FAULTS, *database.FAULTS, *network.FAULTS)
 
+NAMES = tuple(each.name for each in FAULTS)
 
-def draw(count: int, chance: random.Random, *, longest: float | None = None) -> list[Fault]:
+__all__ = ["FAULTS", "NAMES", "Fault", "draw"]
+
+
+def draw(
+    count: int,
+    chance: random.Random,
+    *,
+    only: Sequence[str] = (),
+    longest: float | None = None,
+) -> list[Fault]:
     """Return so many faults in a random order; none comes again before all others have come.
 
-    `longest` leaves out those that last longer than so many seconds.
+    `only` names those that are wanted; `longest` leaves out what lasts longer, in seconds.
     """
-    pool = [each for each in FAULTS if longest is None or each.lasts <= longest]
+    pool = [
+        each
+        for each in FAULTS
+        if (not only or each.name in only) and (longest is None or each.lasts <= longest)
+    ]
     drawn: list[Fault] = []
-    while len(drawn) < count:
+    while pool and len(drawn) < count:
         drawn += chance.sample(pool, len(pool))
     return drawn[:count]
-
-
-def named(names: Sequence[str]) -> list[Fault]:
-    """Return the faults of these names, in this order. Raises KeyError."""
-    known = {each.name: each for each in FAULTS}
-    return [known[name] for name in names]
