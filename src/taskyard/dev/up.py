@@ -13,6 +13,8 @@ from taskyard.dev.stack import Stack
 _SHORT_DRAIN = {"TASKYARD_LONGEST_DRAIN": "4s"}
 _STOP_WITHIN = 10.0
 
+PROGRAM = (sys.executable, "-m", "taskyard")  # how a role is started
+
 
 def up(*, folder: Path, as_json: bool, port: int | None, command: Sequence[str]) -> int:
     """Run everything on private servers, or on those that the environment names.
@@ -21,7 +23,7 @@ def up(*, folder: Path, as_json: bool, port: int | None, command: Sequence[str])
     """
     settings, given = bootstrap.stack_settings()
     table = bootstrap.routing(settings)
-    me = [sys.executable, "-m", "taskyard"]
+    me = PROGRAM
 
     async def prepare(database_url: str, amqp_url: str) -> None:
         real = replace(settings, database_url=database_url, amqp_url=amqp_url)

@@ -5,16 +5,16 @@ import contextlib
 import json
 import os
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from taskyard.core.routing import RoutingTable
 from taskyard.dev import processes, start_servers
 from taskyard.dev.postgres import PostgresServer
 from taskyard.dev.rabbitmq import RabbitServer
+from taskyard.dev.up import PROGRAM
 from taskyard.drill import ledger, tree
 from taskyard.drill.evidence import prepare
 from taskyard.drill.proxy import Proxy, open_proxy
@@ -22,8 +22,6 @@ from taskyard.drill.wire import AmqpEar, HttpEar, PostgresEar
 from taskyard.storage.pool import AsyncConnection, connect
 
 VHOST = "drill"
-PROGRAM = (sys.executable, "-m", "taskyard")  # how the stack is started
-
 _READY_WITHIN = 90.0
 _STOP_WITHIN = 20.0
 
@@ -40,7 +38,10 @@ class Arena:
     table: RoutingTable
     prefix: str
     folder: Path
+    environment: Mapping[str, str]
+    program: Sequence[str]
     stack: Process | None = None
+    spares: list[Process] = field(default_factory=list)
 
     @property
     def api_url(self) -> str:
@@ -81,20 +82,11 @@ class Arena:
                 found.append(pid)
         return found
 
-    async def start(self, program: Sequence[str], environment: Mapping[str, str]) -> None:
+    async def start(self) -> None:
         """Start the stack, and return once it is ready. Raises ChildProcessError."""
-        port = self.to_api.target[1]
-        with self.log.open("ab") as errors:
-            self.stack = await asyncio.create_subprocess_exec(
-                *program,
-                *("up", "--json", "--port", str(port), "--folder", str(self.folder / "up")),
-                env=dict(environment),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=PIPE,
-                stderr=errors,
-                start_new_session=True,
-                preexec_fn=processes.dies_with_us(signal.SIGTERM),
-            )
+        port = str(self.to_api.target[1])
+        words = ("up", "--json", "--port", port, "--folder", str(self.folder / "up"))
+        self.stack = await self._run(*words, output=PIPE)
         assert self.stack.stdout is not None
         try:
             line = await asyncio.wait_for(self.stack.stdout.readline(), _READY_WITHIN)
@@ -103,27 +95,78 @@ class Arena:
         if not line or json.loads(line).get("event") != "ready":
             raise ChildProcessError(f"the stack did not start:\n{processes.tail(self.log)}")
 
+    async def apply_topology(self) -> None:
+        """Run `taskyard topology apply`. Raises ChildProcessError."""
+        done = await self._run("topology", "apply", output=DEVNULL)
+        if await done.wait():
+            raise ChildProcessError(f"the topology was not applied:\n{processes.tail(self.log)}")
+
+    async def start_spare(self, pool: str) -> None:
+        """Start one more worker of a pool beside the stack."""
+        self.spares.append(await self._run("worker", pool, output=DEVNULL))
+
+    async def stop_spares(self) -> None:
+        """Let the spare workers end what they run, and stop."""
+        spares, self.spares = self.spares, []
+        for spare in spares:
+            await _end(spare)
+
+    async def _run(self, *words: str, output: int) -> Process:
+        with self.log.open("ab") as errors:
+            return await asyncio.create_subprocess_exec(
+                *self.program,
+                *words,
+                env={**self.environment, **self._urls()},
+                stdin=DEVNULL,
+                stdout=output,
+                stderr=errors,
+                start_new_session=True,
+                preexec_fn=processes.dies_with_us(signal.SIGTERM),
+            )
+
+    def _urls(self) -> dict[str, str]:
+        """Return where the stack finds its servers: each behind its proxy."""
+        database, broker = self.postgres, self.rabbitmq
+        return {
+            "TASKYARD_DATABASE_URL": database.url().replace(
+                f":{database.port}/", f":{self.to_postgres.port}/"
+            ),
+            "TASKYARD_AMQP_URL": broker.url(VHOST).replace(
+                f":{broker.port}/", f":{self.to_rabbitmq.port}/"
+            ),
+            ledger.VARIABLE: str(self.ledger),
+        }
+
     def stop_servers(self) -> None:
         """Stop both servers."""
         self.rabbitmq.stop()
         self.postgres.stop()
 
     async def stop(self) -> None:
-        """Stop the stack, every role of it."""
-        if self.stack is None or self.stack.returncode is not None:
-            return
-        stack, below = self.stack, tree.below(self.stack.pid)
-        for pid in below:  # one that a fault has stopped cannot end itself
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-        stack.terminate()
-        try:
-            await asyncio.wait_for(stack.wait(), _STOP_WITHIN)
-        except TimeoutError:
-            for pid in (stack.pid, *below):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            await stack.wait()
+        """Stop the stack, every role of it, and the spare workers."""
+        await self.stop_spares()
+        if self.stack is not None:
+            await _end(self.stack)
+
+
+async def _end(process: Process) -> None:
+    """End a process as Ctrl-C would, and with everything below it when it does not in time."""
+    if process.returncode is not None:
+        return
+    below = tree.below(process.pid)
+    _signal(below, signal.SIGCONT)  # one that a fault has stopped cannot end itself
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), _STOP_WITHIN)
+    except TimeoutError:
+        _signal([process.pid, *below], signal.SIGKILL)
+        await process.wait()
+
+
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 @contextlib.asynccontextmanager
@@ -150,25 +193,12 @@ async def open_arena(
             table=table,
             prefix=environment.get("TASKYARD_PREFIX", "taskyard"),
             folder=folder,
+            environment=environment,
+            program=program,
         )
         # The servers that run at the end, which may not be those that were started first.
         stack.callback(arena.stop_servers)
         stack.push_async_callback(arena.stop)
-        await arena.start(program, _surroundings(arena, environment))
+        await arena.start()
         await prepare(arena.database_url)
         yield arena
-
-
-def _surroundings(arena: Arena, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of the stack: both servers are reached through their proxies."""
-    database, broker = arena.postgres, arena.rabbitmq
-    return {
-        **environment,
-        "TASKYARD_DATABASE_URL": database.url().replace(
-            f":{database.port}/", f":{arena.to_postgres.port}/"
-        ),
-        "TASKYARD_AMQP_URL": broker.url(VHOST).replace(
-            f":{broker.port}/", f":{arena.to_rabbitmq.port}/"
-        ),
-        ledger.VARIABLE: str(arena.ledger),
-    }

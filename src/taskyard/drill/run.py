@@ -10,8 +10,9 @@ from pathlib import Path
 import psycopg
 
 from taskyard.core.routing import RoutingTable
+from taskyard.dev.up import PROGRAM
 from taskyard.drill import evidence, ledger
-from taskyard.drill.arena import PROGRAM, VHOST, Arena, open_arena
+from taskyard.drill.arena import VHOST, Arena, open_arena
 from taskyard.drill.checks import check
 from taskyard.drill.faults.fault import Fault
 from taskyard.drill.generator import Generator, open_generator

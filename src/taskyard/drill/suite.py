@@ -16,8 +16,8 @@ import msgspec
 from taskyard import bootstrap
 from taskyard.core.errors import Fault as Problem
 from taskyard.core.errors import Misconfigured
+from taskyard.dev.up import PROGRAM
 from taskyard.drill import faults, report
-from taskyard.drill.arena import PROGRAM
 from taskyard.drill.mix import read_mix
 from taskyard.drill.run import Drilled, Plan, drill
 

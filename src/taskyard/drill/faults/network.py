@@ -42,6 +42,17 @@ def _deafen(choose: Choose) -> tuple[Strike, Heal]:
     return strike, heal
 
 
+def _swallow_all(choose: Choose) -> tuple[Strike, Heal]:
+    """Nothing comes through, and what was sent meanwhile never does: the cable was pulled."""
+    strike, hear = _deafen(choose)
+
+    async def heal(arena: Arena) -> None:
+        choose(arena).cut()
+        await hear(arena)
+
+    return strike, heal
+
+
 def _slow(choose: Choose, seconds: float) -> tuple[Strike, Heal]:
     async def strike(arena: Arena, _: random.Random) -> str:
         choose(arena).delay = seconds
@@ -77,6 +88,8 @@ FAULTS = (
     _two_sided("slow-postgres", _slow(_to_postgres, 0.1), 4.0),
     _two_sided("deaf-rabbitmq", _deafen(_to_rabbitmq), _DEAF_FOR),
     _two_sided("deaf-postgres", _deafen(_to_postgres), 4.0),
+    _two_sided("unplug-rabbitmq", _swallow_all(_to_rabbitmq), 4.0),
+    _two_sided("unplug-postgres", _swallow_all(_to_postgres), 4.0),
     _two_sided("swallow-reply", _swallow(_to_api, "POST /v1/tasks"), 3.0),
     _two_sided("swallow-insert", _swallow(_to_postgres, "INSERT INTO tasks"), 3.0),
     _two_sided("swallow-claim", _swallow(_to_postgres, "state = 'running', attempt"), 3.0),
