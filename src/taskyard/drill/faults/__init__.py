@@ -10,7 +10,7 @@ FAULTS: tuple[Fault, ...] = (*processes.FAULTS, *broker.FAULTS, *database.FAULTS
 
 NAMES = tuple(each.name for each in FAULTS)
 
-__all__ = ["FAULTS", "NAMES", "Fault", "draw"]
+__all__ = ["FAULTS", "NAMES", "Fault", "draw", "named"]
 
 
 def draw(
@@ -33,3 +33,9 @@ def draw(
     while pool and len(drawn) < count:
         drawn += chance.sample(pool, len(pool))
     return drawn[:count]
+
+
+def named(names: Sequence[str]) -> list[Fault]:
+    """Return the faults of these names, in this order. Raises KeyError."""
+    known = {each.name: each for each in FAULTS}
+    return [known[name] for name in names]

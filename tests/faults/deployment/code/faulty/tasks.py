@@ -20,6 +20,13 @@ def quick() -> dict[str, Any]:
     return witness.done()
 
 
+@task("faulty.perishable")
+def perishable() -> dict[str, Any]:
+    """Like quick; it is submitted so that it expires soon."""
+    witness.note(Phase.BEGAN)
+    return witness.done()
+
+
 @task("faulty.slow")
 def slow(seconds: float = 1.0) -> dict[str, Any]:
     """Take a while, and tell of it."""
@@ -43,6 +50,15 @@ def second() -> dict[str, Any]:
     if current.errors < 1:
         raise ValueError("not yet")
     return witness.done()
+
+
+@task("faulty.transfer_second")
+def transfer_second() -> dict[str, Any]:
+    """Have an effect and fail, the first time: that one must not stay."""
+    result = witness.transfer()
+    if current.errors < 1:
+        raise ValueError("not yet")
+    return result
 
 
 @task("faulty.failing")
