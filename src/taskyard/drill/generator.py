@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from taskyard.drill.history import Entry, Kind
+from taskyard.drill.history import WAIT, Entry, Kind
 from taskyard.drill.mix import Mix
 
 LABEL = "drill"  # the label that holds a submission's number
@@ -30,6 +30,7 @@ class Answer:
     status: int | None = None
     task_id: str | None = None
     again: bool = False  # a refusal that may be repeated
+    said: str | None = None
 
 
 class Generator:
@@ -110,6 +111,7 @@ class Generator:
                 key=key,
                 status=answer.status,
                 task_id=answer.task_id,
+                said=answer.said,
             )
         )
 
@@ -118,11 +120,11 @@ def judge(status: int, told: dict[str, Any]) -> Answer:
     """Return what an answer of the API means: only 202, 4xx and most 503 are definite."""
     if status == 202:
         return Answer(kind=Kind.OK, status=status, task_id=told.get("id"))
+    said = told.get("detail")
     if status == 503 and told.get("code") != "outcome-unknown":
-        return Answer(kind=Kind.FAIL, status=status, again=True)
+        return Answer(kind=Kind.FAIL, status=status, again=True, said=said)
     if status < 500:
-        # 409: a request with the same key is under way; 429: too many.
-        return Answer(kind=Kind.FAIL, status=status, again=status in {409, 429})
+        return Answer(kind=Kind.FAIL, status=status, again=status in WAIT, said=said)
     return Answer(kind=Kind.UNKNOWN, status=status)
 
 

@@ -12,6 +12,9 @@ from taskyard.core.states import State
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
+# Statuses that do not judge the request: one with the same key is under way; too many.
+WAIT = frozenset({409, 429})
+
 
 class Kind(StrEnum):
     """What the client's log says of one request."""
@@ -33,6 +36,7 @@ class Entry:
     key: str | None = None  # Idempotency-Key
     status: int | None = None
     task_id: str | None = None
+    said: str | None = None  # why it was refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

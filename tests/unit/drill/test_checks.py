@@ -151,6 +151,12 @@ def refused_and_stored(history: History) -> History:
 
 BROKEN: list[tuple[str, Callable[[History], History]]] = [
     ("accepted-is-kept", lambda h: without_task(h, ONCE)),
+    (
+        "valid-is-accepted",
+        lambda h: adding(
+            h, "entries", Entry(number=6, kind=Kind.FAIL, type="t", at=0, status=422, said="no")
+        ),
+    ),
     ("refused-never-runs", refused_and_stored),
     ("unknown-resolves", lambda h: adding(h, "entries", *asked(5, "k5", (Kind.UNKNOWN, None)))),
     ("one-task-per-key", stored_twice),

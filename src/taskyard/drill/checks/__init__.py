@@ -9,6 +9,7 @@ Check = Callable[[History], Iterator[Violation]]
 
 CHECKS: dict[str, Check] = {
     "accepted-is-kept": acceptance.accepted_is_kept,
+    "valid-is-accepted": acceptance.valid_is_accepted,
     "refused-never-runs": acceptance.refused_never_runs,
     "unknown-resolves": acceptance.unknown_resolves,
     "one-task-per-key": acceptance.one_task_per_key,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from taskyard.drill.history import Entry, History, Kind, TaskRow, Violation, grouped
+from taskyard.drill.history import WAIT, Entry, History, Kind, TaskRow, Violation, grouped
 
 
 def accepted_is_kept(history: History) -> Iterator[Violation]:
@@ -15,6 +15,18 @@ def accepted_is_kept(history: History) -> Iterator[Violation]:
                 sentence=f"submission {entry.number} ({entry.type}) was answered with 202 "
                 f"and the id {entry.task_id}, which is not stored: the task is lost",
                 task_ids=(entry.task_id or "",),
+            )
+
+
+def valid_is_accepted(history: History) -> Iterator[Violation]:
+    """Nothing in a mix is refused for what it is: not the first time, not when it is repeated."""
+    for entry in history.entries:
+        blamed = entry.status is not None and 400 <= entry.status < 500
+        if entry.kind is Kind.FAIL and blamed and entry.status not in WAIT:
+            yield Violation(
+                invariant="valid-is-accepted",
+                sentence=f"submission {entry.number} ({entry.type}, key {entry.key}) was refused "
+                f"with {entry.status}: {entry.said}",
             )
 
 
