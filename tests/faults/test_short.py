@@ -2,10 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from taskyard.dev.rabbitmq import is_installed
@@ -22,10 +24,22 @@ FAULTS = (
 )
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(
-    not is_installed() and os.environ.get("CI") != "true", reason="rabbitmq-server is not installed"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not is_installed() and os.environ.get("CI") != "true",
+        reason="rabbitmq-server is not installed",
+    ),
+]
+
+
+def surroundings() -> dict[str, str]:
+    """The environment of a drill of the tests' own workers."""
+    return environment(
+        TASKYARD_ROUTING=str(DEPLOYMENT / "routing"), TASKYARD_WORKERS=str(DEPLOYMENT / "code")
+    )
+
+
 def test_nothing_is_lost_while_faults_strike() -> None:
     """Every accepted task ends once, effects are there once, and nothing is left over."""
     # When
@@ -33,9 +47,7 @@ def test_nothing_is_lost_while_faults_strike() -> None:
     command += ["--seeds", "7", "--faults", str(len(FAULTS))]
     done = subprocess.run(
         [*command, *(word for name in FAULTS for word in ("--fault", name))],
-        env=environment(
-            TASKYARD_ROUTING=str(DEPLOYMENT / "routing"), TASKYARD_WORKERS=str(DEPLOYMENT / "code")
-        ),
+        env=surroundings(),
         capture_output=True,
         text=True,
         timeout=240,
@@ -48,3 +60,26 @@ def test_nothing_is_lost_while_faults_strike() -> None:
     assert set(told["struck"]) == set(FAULTS)
     assert told["tasks"] >= told["accepted"] > 200
     assert told["lost"] == told["double_effects"] == told["stale_writes"] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_drill_that_is_interrupted_leaves_nothing_running(number: signal.Signals) -> None:
+    """Ctrl-C in the middle of a fault ends servers, stack and drill."""
+    # Given
+    command = [sys.executable, "-m", "taskyard", "drill", "--fault", "crash-postgres"]
+    drill = subprocess.Popen(command, env=surroundings(), stderr=subprocess.PIPE, text=True)
+    assert drill.stderr is not None
+    told = []
+    for line in drill.stderr:
+        told.append(line)
+        if "1/10" in line:
+            break
+    started = psutil.Process(drill.pid).children(recursive=True)
+    assert len(started) > 8, "".join(told)
+    # When
+    drill.send_signal(number)
+    # Then
+    assert drill.wait(60) == 130
+    drill.stderr.close()
+    _, alive = psutil.wait_procs(started, timeout=10)
+    assert alive == []

@@ -49,6 +49,7 @@ class Proxy:
         self.delay = 0.0  # seconds that each piece is held up
         self.port = 0
         self.swallowed = 0
+        self.done_swallowing = asyncio.Event()
 
     def cut(self) -> int:
         """Cut every connection; return how many there were."""
@@ -68,6 +69,7 @@ class Proxy:
     def swallow(self, heard: Heard | None, *, times: int = 1) -> None:
         """Forward the next requests that are `heard`, swallow what is answered, then cut."""
         self._swallow, self._left = heard, times
+        self.done_swallowing.clear()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one client until either side ends."""
@@ -131,6 +133,8 @@ class Proxy:
             return False
         self._left -= 1
         self.swallowed += 1
+        if self._left == 0:
+            self.done_swallowing.set()
         return True
 
 

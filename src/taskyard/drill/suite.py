@@ -51,7 +51,7 @@ def run(wanted: Wanted) -> int:
     if wanted.as_json:
         sys.stdout.write(msgspec.json.encode(summaries).decode() + "\n")
     if wanted.markdown is not None:
-        _write_between(wanted.markdown, report.markdown(summaries))
+        write_between(wanted.markdown, report.markdown(summaries))
     return 0 if all(map(report.passed, drilled)) else 1
 
 
@@ -126,7 +126,7 @@ def _interruptible(work: Callable[[], Coroutine[Any, Any, Drilled]]) -> Drilled:
         raise KeyboardInterrupt from None
 
 
-def _write_between(page: Path, figures: str) -> None:
+def write_between(page: Path, figures: str) -> None:
     """Replace what stands between the marks of a page, or write a new page with only the marks."""
     before, _, rest = (page.read_text("utf-8") if page.exists() else "").partition(_BEGIN)
     _, _, after = rest.partition(_END)

@@ -1,5 +1,7 @@
 """Faults of the network: what the proxies do."""
 
+import asyncio
+import contextlib
 import random
 from collections.abc import Callable
 
@@ -9,6 +11,7 @@ from taskyard.drill.proxy import Mode, Proxy
 
 Choose = Callable[[Arena], Proxy]
 
+_SWALLOWS_WITHIN = 4.0
 _DEAF_FOR = 12.0  # longer than a confirm is waited for
 
 
@@ -64,17 +67,19 @@ def _slow(choose: Choose, seconds: float) -> tuple[Strike, Heal]:
     return strike, heal
 
 
-def _swallow(choose: Choose, *words: str, times: int = 3) -> tuple[Strike, Heal]:
+def _swallow(choose: Choose, *words: str, times: int = 3) -> Strike:
     """Forward requests that hold all these words, and let nobody hear of their success."""
 
     async def strike(arena: Arena, _: random.Random) -> str:
-        choose(arena).swallow(lambda said: all(word in said for word in words), times=times)
-        return f"the next {times} replies to {' … '.join(words)!r}"
+        proxy = choose(arena)
+        before = proxy.swallowed
+        proxy.swallow(lambda said: all(word in said for word in words), times=times)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(proxy.done_swallowing.wait(), _SWALLOWS_WITHIN)
+        proxy.swallow(None)
+        return f"{proxy.swallowed - before} replies to {' … '.join(words)!r}"
 
-    async def heal(arena: Arena) -> None:
-        choose(arena).swallow(None)
-
-    return strike, heal
+    return strike
 
 
 def _two_sided(name: str, sides: tuple[Strike, Heal], lasts: float) -> Fault:
@@ -90,12 +95,12 @@ FAULTS = (
     _two_sided("deaf-postgres", _deafen(_to_postgres), 4.0),
     _two_sided("unplug-rabbitmq", _swallow_all(_to_rabbitmq), 4.0),
     _two_sided("unplug-postgres", _swallow_all(_to_postgres), 4.0),
-    _two_sided("swallow-reply", _swallow(_to_api, "POST /v1/tasks"), 3.0),
-    _two_sided("swallow-insert", _swallow(_to_postgres, "INSERT INTO tasks"), 3.0),
-    _two_sided("swallow-claim", _swallow(_to_postgres, "state = 'running', attempt"), 3.0),
-    _two_sided("swallow-finish", _swallow(_to_postgres, "state = 'succeeded'"), 3.0),
-    _two_sided("swallow-commit", _swallow(_to_postgres, "COMMIT"), 3.0),
-    _two_sided("swallow-mark", _swallow(_to_postgres, "state = 'queued'"), 3.0),
-    _two_sided("swallow-confirm", _swallow(_to_rabbitmq, "basic.publish"), 3.0),
-    _two_sided("swallow-ack", _swallow(_to_rabbitmq, "basic.ack"), 3.0),
+    Fault(name="swallow-reply", strike=_swallow(_to_api, "POST /v1/tasks")),
+    Fault(name="swallow-insert", strike=_swallow(_to_postgres, "INSERT INTO tasks")),
+    Fault(name="swallow-claim", strike=_swallow(_to_postgres, "state = 'running', attempt")),
+    Fault(name="swallow-finish", strike=_swallow(_to_postgres, "state = 'succeeded'")),
+    Fault(name="swallow-commit", strike=_swallow(_to_postgres, "COMMIT")),
+    Fault(name="swallow-mark", strike=_swallow(_to_postgres, "state = 'queued'")),
+    Fault(name="swallow-confirm", strike=_swallow(_to_rabbitmq, "basic.publish")),
+    Fault(name="swallow-ack", strike=_swallow(_to_rabbitmq, "basic.ack")),
 )
