@@ -189,7 +189,7 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "ack-before-claim": Mutant(
         patch=ack_before_claim,
-        faults=("kill-waiting-worker", "kill-waiting-worker"),
+        faults=("crash-postgres-kill-workers", "crash-postgres-kill-workers"),
         shown_by=frozenset({"one-end"}),
     ),
     "no-fencing": Mutant(

@@ -1,7 +1,10 @@
 """Faults of Postgres."""
 
 import asyncio
+import contextlib
+import os
 import random
+import signal
 
 import psycopg
 
@@ -21,6 +24,17 @@ async def _crash(arena: Arena, _: random.Random) -> str:
 async def _start(arena: Arena) -> None:
     arena.postgres = arena.postgres.again()
     await asyncio.to_thread(arena.postgres.wait_ready)
+
+
+async def _crash_and_kill(arena: Arena, chance: random.Random) -> str:
+    """Kill every worker while it holds wake-ups that it cannot claim."""
+    crashed = await _crash(arena, chance)
+    await asyncio.sleep(_RESTART_AFTER)  # wake-ups reach the workers meanwhile
+    workers = arena.roles("worker")
+    for worker in workers:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+    return f"{crashed}, then {len(workers)} workers"
 
 
 async def _end_sessions(arena: Arena, _: random.Random) -> str:
@@ -62,6 +76,7 @@ async def _lock(arena: Arena, _: random.Random) -> str:
 
 FAULTS = (
     Fault(name="crash-postgres", strike=_crash, heal=_start, lasts=_RESTART_AFTER),
+    Fault(name="crash-postgres-kill-workers", strike=_crash_and_kill, heal=_start),
     Fault(name="end-sessions", strike=_end_sessions),
     Fault(name="exhaust-connections", strike=_exhaust, lasts=_EXHAUSTED_FOR),
     Fault(name="lock-table", strike=_lock, lasts=_LOCKED_FOR),
