@@ -61,7 +61,10 @@ def reply_before_commit() -> None:
 
 
 def no_confirm() -> None:
-    """A publish counts as confirmed once it is written to the socket."""
+    """A publish counts as confirmed once it is written to the socket.
+
+    The reconciler would repair the damage, later: it is taken out too, here and in the next two.
+    """
     from taskyard.broker import publisher
 
     publish = publisher._publish_one
@@ -166,6 +169,12 @@ def one_token_for_all() -> None:
 
 def no_reconciler() -> None:
     """Nobody compares what was published with what the broker still holds."""
+    from taskyard.services.reconcile import Reconciler
+
+    async def idle(_: Reconciler) -> bool:
+        return False
+
+    Reconciler.check = idle  # type: ignore[method-assign]
 
 
 # Some of them strike while an attempt holds its lease: it waits for the table to finish.
@@ -219,6 +228,11 @@ MUTANTS: dict[str, Mutant] = {
         patch=effects_apart,
         faults=("kill-worker-child",),
         shown_by=frozenset({"exactly-once-effect"}),
+    ),
+    "no-reconciler": Mutant(
+        patch=no_reconciler,
+        faults=("purge-queue", "delete-queue", "purge-queue"),
+        shown_by=frozenset({"one-end"}),
     ),
     "one-token-for-all": Mutant(
         patch=one_token_for_all, faults=(), shown_by=frozenset({"unique-tokens"})

@@ -95,12 +95,6 @@ class Arena:
         if not line or json.loads(line).get("event") != "ready":
             raise ChildProcessError(f"the stack did not start:\n{processes.tail(self.log)}")
 
-    async def apply_topology(self) -> None:
-        """Run `taskyard topology apply`. Raises ChildProcessError."""
-        done = await self._run("topology", "apply", output=DEVNULL)
-        if await done.wait():
-            raise ChildProcessError(f"the topology was not applied:\n{processes.tail(self.log)}")
-
     async def start_spare(self, pool: str) -> None:
         """Start one more worker of a pool beside the stack."""
         self.spares.append(await self._run("worker", pool, output=DEVNULL))

@@ -61,11 +61,6 @@ def _on_a_queue(act: Callable[[Any, str], Any], what: str) -> Strike:
     return strike
 
 
-async def _declare_again(arena: Arena) -> None:
-    """As an operator does who has deleted a queue by mistake."""
-    await arena.apply_topology()
-
-
 async def _wake_again(arena: Arena, _: random.Random) -> str:
     """Publish every wake-up there may be five times more."""
     async with await arena.connect() as connection:
@@ -120,11 +115,6 @@ FAULTS = (
     Fault(name="memory-alarm", strike=_memory[0], heal=_memory[1], lasts=_ALARM_FOR),
     Fault(name="disk-alarm", strike=_disk[0], heal=_disk[1], lasts=_ALARM_FOR),
     Fault(name="purge-queue", strike=_on_a_queue(lambda c, q: c.queue_purge(q), "purged")),
-    Fault(
-        name="delete-queue",
-        strike=_on_a_queue(lambda c, q: c.queue_delete(q), "deleted"),
-        heal=_declare_again,
-        lasts=_AWAY_FOR,
-    ),
+    Fault(name="delete-queue", strike=_on_a_queue(lambda c, q: c.queue_delete(q), "deleted")),
     Fault(name="wake-again", strike=_wake_again),
 )
