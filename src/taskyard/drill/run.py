@@ -103,6 +103,7 @@ async def _strike_all(arena: Arena, client: Generator, plan: Plan, say: Say) -> 
             await submitting
         finally:
             submitting.cancel()
+            await asyncio.gather(submitting, return_exceptions=True)
     return struck
 
 

@@ -55,7 +55,10 @@ def _on_a_queue(act: Callable[[Any, str], Any], what: str) -> Strike:
             with _channel(arena) as channel:
                 act(channel, queue)
 
-        await asyncio.to_thread(strike_it)
+        try:
+            await asyncio.to_thread(strike_it)
+        except amqp.NotFound:  # another fault has deleted it just now
+            return f"no queue {queue} was there"
         return f"the queue {queue}, {what}"
 
     return strike
