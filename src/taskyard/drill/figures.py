@@ -10,29 +10,46 @@ from taskyard.drill.history import EventRow, History, Kind, Struck, grouped
 _LOST = frozenset({"worker-lost"})
 
 
-def attempt_after(history: History, struck: Sequence[Struck], fault: str) -> float | None:
-    """Return the longest time from a fault to the next attempt of what it had interrupted, in s.
+def taken_back_after(history: History, struck: Sequence[Struck], fault: str) -> float | None:
+    """Return the longest time from a fault until what it had interrupted was due again, in s.
 
     None when it interrupted nothing.
     """
-    waits = [
-        wait
-        for one in struck
-        if one.name == fault
-        for life in grouped(history.events, lambda event: event.task_id).values()
-        for wait in _waits(life, history.wall(one.struck_at))
-    ]
-    return max(waits, default=None)
+    return max((back for back, _ in _interrupted(history, struck, fault)), default=None)
 
 
-def _waits(life: list[EventRow], struck_at: float) -> Iterator[float]:
+def attempt_after(history: History, struck: Sequence[Struck], fault: str) -> float | None:
+    """Return the longest time from a fault to the next attempt of what it had interrupted, in s.
+
+    That attempt has waited its turn in the queue. None when it interrupted nothing.
+    """
+    return max((again for _, again in _interrupted(history, struck, fault)), default=None)
+
+
+def _interrupted(
+    history: History, struck: Sequence[Struck], fault: str
+) -> Iterator[tuple[float, float]]:
+    lives = grouped(history.events, lambda event: event.task_id).values()
+    for one in struck:
+        if one.name == fault:
+            struck_at = history.wall(one.struck_at)
+            yield from (wait for life in lives if (wait := _waits(life, struck_at)))
+
+
+def _waits(life: list[EventRow], struck_at: float) -> tuple[float, float] | None:
+    """Return how long one task was down, if the fault interrupted it, and for the first time.
+
+    From the second time on there is a wait by design.
+    """
     events = sorted(life, key=lambda event: event.seq)
-    starts = [event for event in events if event.state is State.RUNNING]
-    for one, next_ in pairwise(starts):
-        ended = events[one.seq]  # numbers begin at 1, so this is the one after
-        lost = ended.state is State.RETRYING and ended.reason in _LOST
-        if lost and one.at.timestamp() <= struck_at <= ended.at.timestamp():
-            yield next_.at.timestamp() - struck_at
+    for at, (one, ended) in enumerate(pairwise(events)):
+        if one.state is not State.RUNNING or ended.reason not in _LOST:
+            continue
+        again = [each for each in events[at + 1 :] if each.state is State.RUNNING]
+        if again and one.at.timestamp() <= struck_at <= ended.at.timestamp():
+            return ended.at.timestamp() - struck_at, again[0].at.timestamp() - struck_at
+        return None
+    return None
 
 
 def dispatch_after(history: History, struck: Sequence[Struck], *faults: str) -> float | None:

@@ -5,13 +5,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from taskyard.core.states import TERMINAL, State
-from taskyard.drill.figures import accepted_after, attempt_after, dispatch_after
+from taskyard.drill.figures import accepted_after, attempt_after, dispatch_after, taken_back_after
 from taskyard.drill.history import Kind, grouped
 from taskyard.drill.run import Drilled
 
 _MOST_SHOWN = 5
 
 _RECOVERY = {
+    "due_after_killed_child": "slowest return of a task to its queue after a killed child",
+    "due_after_killed_worker": "slowest return of a task to its queue after a killed worker",
     "attempt_after_killed_child": "slowest new attempt after a killed child",
     "attempt_after_killed_worker": "slowest new attempt after a killed worker",
     "dispatch_after_broker": "slowest dispatch after the broker answers again",
@@ -54,6 +56,8 @@ def recovery(drilled: Drilled) -> dict[str, float | None]:
     """Return how fast the stack recovered; None for what did not happen."""
     history, struck = drilled.history, drilled.struck
     times = {
+        "due_after_killed_child": taken_back_after(history, struck, "kill-worker-child"),
+        "due_after_killed_worker": taken_back_after(history, struck, "kill-worker"),
         "attempt_after_killed_child": attempt_after(history, struck, "kill-worker-child"),
         "attempt_after_killed_worker": attempt_after(history, struck, "kill-worker"),
         "dispatch_after_broker": dispatch_after(history, struck, "stop-rabbitmq", "kill-rabbitmq"),
@@ -77,7 +81,7 @@ def lines(drilled: Drilled) -> Iterator[str]:
         f"seed {told['seed']}: {told['tasks']} tasks, {told['faults']} faults, "
         f"{told['refused']} refused, {told['unknown']} unknown; {told['lost']} lost, "
         f"{told['double_effects']} double effects, {told['stale_writes']} stale writes; "
-        f"{told['ran_more_than_once']} ran more than once; {rest} after the last heal"
+        f"{told['ran_more_than_once']} ran more than once; {rest} after the last heal and answer"
     )
     for invariant, found in grouped(drilled.violations, lambda each: each.invariant).items():
         yield f"  ✗ {invariant}: {len(found)}"

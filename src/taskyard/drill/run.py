@@ -36,7 +36,7 @@ class Plan:
     faults: Sequence[Fault]
     mix: Mix
     table: RoutingTable
-    quiet_within: float = 60.0  # seconds after the last heal
+    quiet_within: float = 60.0  # seconds after the last heal and the last answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class Drilled:
     history: History
     struck: tuple[Struck, ...]
     violations: tuple[Violation, ...]
-    quiet_after: float | None  # seconds after the last heal; None when it never came to rest
+    quiet_after: float | None  # seconds after the last heal and answer; None: never at rest
     took: float
 
 
@@ -71,8 +71,7 @@ async def drill(
         async with open_generator(arena.api_url, mix=plan.mix, seed=plan.seed) as client:
             struck = await _strike_all(arena, client, plan, say)
         say(f"seed {plan.seed}: {plan.tasks} submitted, waiting until all is quiet …")
-        healed_at = time.monotonic()
-        quiet_after = await _quiet(arena, plan.quiet_within, since=healed_at)
+        quiet_after = await _quiet(arena, plan.quiet_within, since=time.monotonic())
         queues = await asyncio.to_thread(
             evidence.read_queues, arena.rabbitmq, VHOST, beginning=f"{arena.prefix}.pool."
         )
@@ -112,6 +111,8 @@ async def _strike(arena: Arena, fault: Fault, chance: random.Random) -> Struck:
     try:
         hit = await fault.strike(arena, chance)
         await asyncio.sleep(max(0.0, fault.lasts - (time.monotonic() - struck_at)))
+    except Exception as error:
+        raise ChildProcessError(f"the fault {fault.name} could not strike: {error!r}") from error
     finally:
         await fault.heal(arena)
     return Struck(name=fault.name, hit=hit, struck_at=struck_at, healed_at=time.monotonic())

@@ -90,7 +90,6 @@ def _share(count: int, place: int, parts: int) -> int:
 def _drill_one(each: Plan, wanted: Wanted) -> Drilled:
     folder = Path(tempfile.mkdtemp(prefix="taskyard-drill-"))
     folder.chmod(0o755)  # Postgres may have to run as another user
-    passed = False
     try:
         drilled = _interruptible(
             lambda: drill(
@@ -101,12 +100,13 @@ def _drill_one(each: Plan, wanted: Wanted) -> Drilled:
                 say=_say,
             )
         )
-        passed = report.passed(drilled)
-    finally:
-        if passed:
-            shutil.rmtree(folder, ignore_errors=True)
-        else:
-            _say(f"what the roles have printed is in {folder / 'stack.log'}")
+    except KeyboardInterrupt:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    if report.passed(drilled):
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        _say(f"what the roles have printed is in {folder / 'stack.log'}")
     for line in report.lines(drilled):
         print(line, file=sys.stderr if wanted.as_json else sys.stdout, flush=True)
     return drilled

@@ -7,7 +7,7 @@ import pytest
 
 from taskyard.core.states import State
 from taskyard.drill import ledger
-from taskyard.drill.figures import accepted_after, attempt_after, dispatch_after
+from taskyard.drill.figures import accepted_after, attempt_after, dispatch_after, taken_back_after
 from taskyard.drill.generator import judge
 from taskyard.drill.history import Effect, Entry, EventRow, History, Kind, Phase, Struck
 
@@ -85,6 +85,7 @@ def test_recovery_is_measured_from_the_fault_or_its_heal() -> None:
     )
     struck = [Struck(name="kill", hit="", struck_at=-88.0, healed_at=-87.0)]
     # Then
+    assert taken_back_after(history, struck, "kill") == pytest.approx(1.0)
     assert attempt_after(history, struck, "kill") == pytest.approx(3.0)
     assert dispatch_after(history, struck, "kill") == pytest.approx(1.25)
     assert accepted_after(history, struck, "kill") == pytest.approx(1.5)

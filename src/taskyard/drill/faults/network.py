@@ -45,6 +45,19 @@ def _deafen(choose: Choose) -> tuple[Strike, Heal]:
     return strike, heal
 
 
+def _refuse(choose: Choose) -> tuple[Strike, Heal]:
+    """Every connection is cut, and new ones are closed at once."""
+
+    async def strike(arena: Arena, _: random.Random) -> str:
+        choose(arena).set(Mode.REFUSE)
+        return f"{choose(arena).cut()} connections, and every new one"
+
+    async def heal(arena: Arena) -> None:
+        choose(arena).set(Mode.PASS)
+
+    return strike, heal
+
+
 def _swallow_all(choose: Choose) -> tuple[Strike, Heal]:
     """Nothing comes through, and what was sent meanwhile never does: the cable was pulled."""
     strike, hear = _deafen(choose)
@@ -93,6 +106,8 @@ FAULTS = (
     _two_sided("slow-postgres", _slow(_to_postgres, 0.1), 4.0),
     _two_sided("deaf-rabbitmq", _deafen(_to_rabbitmq), _DEAF_FOR),
     _two_sided("deaf-postgres", _deafen(_to_postgres), 4.0),
+    _two_sided("refuse-postgres", _refuse(_to_postgres), 4.0),
+    _two_sided("refuse-rabbitmq", _refuse(_to_rabbitmq), 4.0),
     _two_sided("unplug-rabbitmq", _swallow_all(_to_rabbitmq), 4.0),
     _two_sided("unplug-postgres", _swallow_all(_to_postgres), 4.0),
     Fault(name="swallow-reply", strike=_swallow(_to_api, "POST /v1/tasks")),
