@@ -1,9 +1,10 @@
 """The client of a drill: submits concurrently, repeats what it may, and logs what it was told."""
 
 import asyncio
+import itertools
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from taskyard.drill.mix import Mix
 LABEL = "drill"  # the label that holds a submission's number
 
 _CONCURRENCY = 12
+_BATCH_EVERY, _BATCH_SIZE = 25, 10  # numbers
 _KEYED = 0.7  # the share of submissions with an Idempotency-Key
 _TIMEOUT = 20.0
 _REPEATS_FOR = 90.0
@@ -31,6 +33,17 @@ class Answer:
     task_id: str | None = None
     again: bool = False  # a refusal that may be repeated
     said: str | None = None
+    items: tuple[dict[str, Any], ...] = ()  # of a batch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """One submission."""
+
+    number: int
+    type: str
+    key: str | None
+    body: dict[str, Any]
 
 
 class Generator:
@@ -58,39 +71,65 @@ class Generator:
 
         async def client() -> None:
             for number in numbers:
-                await self._submit_one(number)
+                if number % _BATCH_EVERY == 0:
+                    batch = [number, *itertools.islice(numbers, _BATCH_SIZE - 1)]
+                    await self._submit_batch([self._wish(each) for each in batch])
+                else:
+                    await self._submit_one(self._wish(number))
 
         async with asyncio.TaskGroup() as clients:
             for _ in range(_CONCURRENCY):
                 clients.create_task(client())
 
-    async def _submit_one(self, number: int) -> None:
-        """Ask until the outcome is definite; without a key only once, since it may not be said."""
+    def _wish(self, number: int) -> Wish:
+        """Return the submission of a number: the same for a seed, however often it is asked."""
         chance = random.Random(f"{self._seed}:{number}")  # noqa: S311 - a drill is repeatable
         task_type, portion = self._mix.choose(chance)
-        key = f"drill-{self._seed}-{number}" if chance.random() < _KEYED else None
-        body = {
-            "type": task_type,
-            "args": portion.args,
-            "labels": {LABEL: f"{self._seed}-{number}"},
-            **portion.options,
-        }
+        return Wish(
+            number=number,
+            type=task_type,
+            key=f"drill-{self._seed}-{number}" if chance.random() < _KEYED else None,
+            body={
+                "type": task_type,
+                "args": portion.args,
+                "labels": {LABEL: f"{self._seed}-{number}"},
+                **portion.options,
+            },
+        )
+
+    async def _submit_one(self, wish: Wish) -> None:
+        """Ask until the outcome is definite; without a key only once, since it may not be said."""
         deadline = time.monotonic() + _REPEATS_FOR
+        headers = {} if wish.key is None else {"Idempotency-Key": wish.key}
         while True:
-            self._log(number, task_type, key, Answer(kind=Kind.INVOKE))
-            answer = await self._ask(body, key)
-            self._log(number, task_type, key, answer)
+            self._log(wish, Answer(kind=Kind.INVOKE))
+            answer = await self._ask("/v1/tasks", wish.body, headers)
+            self._log(wish, answer)
             if answer.kind is Kind.OK:
                 return
             await asyncio.sleep(_AFTER_TROUBLE)  # as a polite client does
-            definite = answer.kind is Kind.FAIL and not answer.again
-            if key is None or definite or time.monotonic() > deadline:
+            if not _may_repeat(wish, answer) or time.monotonic() > deadline:
                 return
 
-    async def _ask(self, body: dict[str, Any], key: str | None) -> Answer:
-        headers = {} if key is None else {"Idempotency-Key": key}
+    async def _submit_batch(self, wishes: Sequence[Wish]) -> None:
+        """Ask for many at once; what is not definite then is asked for one by one."""
+        for wish in wishes:
+            self._log(wish, Answer(kind=Kind.INVOKE))
+        items = [
+            wish.body if wish.key is None else wish.body | {"idempotency_key": wish.key}
+            for wish in wishes
+        ]
+        whole = await self._ask("/v1/tasks/batch", {"tasks": items}, {})
+        answers = [_of_item(item) for item in whole.items] or [whole] * len(wishes)
+        for wish, answer in zip(wishes, answers, strict=True):
+            self._log(wish, answer)
+        for wish, answer in zip(wishes, answers, strict=True):
+            if answer.kind is not Kind.OK and _may_repeat(wish, answer):
+                await self._submit_one(wish)
+
+    async def _ask(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> Answer:
         try:
-            response = await self._http.post("/v1/tasks", json=body, headers=headers)
+            response = await self._http.post(path, json=body, headers=headers)
             told = response.json()
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
             return Answer(kind=Kind.FAIL, again=True)  # it was never sent
@@ -98,17 +137,17 @@ class Generator:
             return Answer(kind=Kind.UNKNOWN)
         return judge(response.status_code, told)
 
-    def _log(self, number: int, task_type: str, key: str | None, answer: Answer) -> None:
+    def _log(self, wish: Wish, answer: Answer) -> None:
         if answer.kind is not Kind.INVOKE:
             self.answered += 1
             self._heard.set()
         self.entries.append(
             Entry(
-                number=number,
+                number=wish.number,
                 kind=answer.kind,
-                type=task_type,
+                type=wish.type,
                 at=time.monotonic(),
-                key=key,
+                key=wish.key,
                 status=answer.status,
                 task_id=answer.task_id,
                 said=answer.said,
@@ -119,13 +158,24 @@ class Generator:
 def judge(status: int, told: dict[str, Any]) -> Answer:
     """Return what an answer of the API means: only 202, 4xx and most 503 are definite."""
     if status == 202:
-        return Answer(kind=Kind.OK, status=status, task_id=told.get("id"))
+        items = tuple(told.get("items", ()))
+        return Answer(kind=Kind.OK, status=status, task_id=told.get("id"), items=items)
     said = told.get("detail")
     if status == 503 and told.get("code") != "outcome-unknown":
         return Answer(kind=Kind.FAIL, status=status, again=True, said=said)
     if status < 500:
         return Answer(kind=Kind.FAIL, status=status, again=status in WAIT, said=said)
     return Answer(kind=Kind.UNKNOWN, status=status)
+
+
+def _of_item(item: dict[str, Any]) -> Answer:
+    error = item.get("error")
+    return judge(202, item) if error is None else judge(error["status"], error)
+
+
+def _may_repeat(wish: Wish, answer: Answer) -> bool:
+    definite = answer.kind is Kind.FAIL and not answer.again
+    return wish.key is not None and not definite
 
 
 @asynccontextmanager

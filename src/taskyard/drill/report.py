@@ -10,6 +10,7 @@ from taskyard.drill.history import Kind, grouped
 from taskyard.drill.run import Drilled
 
 _MOST_SHOWN = 5
+_LONG = 10.0  # seconds until rest; whoever made it so long is shown
 
 _RECOVERY = {
     "due_after_killed_child": "slowest return of a task to its queue after a killed child",
@@ -83,6 +84,10 @@ def lines(drilled: Drilled) -> Iterator[str]:
         f"{told['double_effects']} double effects, {told['stale_writes']} stale writes; "
         f"{told['ran_more_than_once']} ran more than once; {rest} after the last heal and answer"
     )
+    if drilled.quiet_after is not None and drilled.quiet_after > _LONG:
+        last = max((e for e in drilled.history.events if e.state in TERMINAL), key=lambda e: e.at)
+        yield "  the last to end was"
+        yield from (f"        {line}" for line in _lives(drilled, [last.task_id]))
     for invariant, found in grouped(drilled.violations, lambda each: each.invariant).items():
         yield f"  ✗ {invariant}: {len(found)}"
         for violation in found[:_MOST_SHOWN]:
