@@ -23,6 +23,8 @@ Say = Callable[[str], None]
 
 _UNDER_WAY = 0.25  # the part of a slice that is answered before its fault strikes
 _UNDER_WAY_WITHIN = 5.0
+_MOST_WAITING = 100  # tasks when the next slice begins
+_ROOM_WITHIN = 60.0
 _LOOK_EVERY = 0.1
 _CALM_BEFORE_REST = 3  # looks in a row that find nothing
 
@@ -94,6 +96,7 @@ async def _strike_all(arena: Arena, client: Generator, plan: Plan, say: Say) -> 
     slices = _slices(plan.tasks, len(plan.faults) + 1)
     await client.submit(slices[0])
     for number, (fault, count) in enumerate(zip(plan.faults, slices[1:], strict=True), 1):
+        await _until_unended(arena, _MOST_WAITING, within=_ROOM_WITHIN)
         submitting = asyncio.create_task(client.submit(count))
         try:
             await _answered(client, count * _UNDER_WAY, submitting)
@@ -104,6 +107,14 @@ async def _strike_all(arena: Arena, client: Generator, plan: Plan, say: Say) -> 
             submitting.cancel()
             await asyncio.gather(submitting, return_exceptions=True)
     return struck
+
+
+async def _until_unended(arena: Arena, most: int, *, within: float) -> None:
+    """Wait until few tasks are left: what is measured is recovery, not how long a queue can be."""
+    deadline = time.monotonic() + within
+    async with await arena.connect() as connection:
+        while await evidence.count_unended(connection) > most and time.monotonic() < deadline:
+            await asyncio.sleep(_LOOK_EVERY)
 
 
 async def _strike(arena: Arena, fault: Fault, chance: random.Random) -> Struck:
