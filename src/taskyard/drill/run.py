@@ -113,7 +113,9 @@ async def _until_unended(arena: Arena, most: int, *, within: float) -> None:
     """Wait until few tasks are left: what is measured is recovery, not how long a queue can be."""
     deadline = time.monotonic() + within
     async with await arena.connect() as connection:
-        while await evidence.count_unended(connection) > most and time.monotonic() < deadline:
+        while True:
+            if await evidence.count_unended(connection) <= most or time.monotonic() > deadline:
+                return
             await asyncio.sleep(_LOOK_EVERY)
 
 
