@@ -10,6 +10,7 @@ from taskyard.core.routing import Pool, RoutingTable
 from taskyard.core.states import State
 from taskyard.drill.faults import FAULTS, draw
 from taskyard.drill.mix import read_mix
+from taskyard.routing_files import read_routing
 
 TABLE = RoutingTable(pools={"p": Pool(name="p", tasks=("a.*",), modules=("m",))}, defaults={})
 
@@ -63,3 +64,10 @@ def test_faults_are_drawn_without_a_second_before_all_have_come() -> None:
 def test_only_short_faults_can_be_asked_for() -> None:
     """A short run leaves out what lasts long."""
     assert all(fault.lasts <= 1 for fault in draw(50, random.Random(1), longest=1))
+
+
+@pytest.mark.parametrize("folder", ["routing", "tests/faults/deployment/routing"])
+def test_the_mixes_of_this_repository_fit_their_routing_tables(folder: str) -> None:
+    """Every task type that is submitted reaches a pool."""
+    routing = Path(__file__).parents[3] / folder
+    assert read_mix(routing / "drill.toml", read_routing(routing)).portions
