@@ -10,28 +10,28 @@ from taskyard.drill.history import EventRow, History, Kind, Struck, grouped
 _LOST = frozenset({"worker-lost"})
 
 
-def taken_back_after(history: History, struck: Sequence[Struck], fault: str) -> float | None:
+def taken_back_after(history: History, struck: Sequence[Struck], *faults: str) -> float | None:
     """Return the longest time from a fault until what it had interrupted was due again, in s.
 
     None when it interrupted nothing.
     """
-    return max((back for back, _ in _interrupted(history, struck, fault)), default=None)
+    return max((back for back, _ in _interrupted(history, struck, faults)), default=None)
 
 
-def attempt_after(history: History, struck: Sequence[Struck], fault: str) -> float | None:
+def attempt_after(history: History, struck: Sequence[Struck], *faults: str) -> float | None:
     """Return the longest time from a fault to the next attempt of what it had interrupted, in s.
 
     That attempt has waited its turn in the queue. None when it interrupted nothing.
     """
-    return max((again for _, again in _interrupted(history, struck, fault)), default=None)
+    return max((again for _, again in _interrupted(history, struck, faults)), default=None)
 
 
 def _interrupted(
-    history: History, struck: Sequence[Struck], fault: str
+    history: History, struck: Sequence[Struck], faults: Sequence[str]
 ) -> Iterator[tuple[float, float]]:
     lives = grouped(history.events, lambda event: event.task_id).values()
     for one in struck:
-        if one.name == fault:
+        if one.name in faults:
             struck_at = history.wall(one.struck_at)
             yield from (wait for life in lives if (wait := _waits(life, struck_at)))
 

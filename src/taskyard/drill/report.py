@@ -12,6 +12,8 @@ from taskyard.drill.run import Drilled
 _MOST_SHOWN = 5
 _LONG = 10.0  # seconds until rest; whoever made it so long is shown
 
+_CHILD = ("kill-worker-child", "kill-waiting-child")
+_WORKER = ("kill-worker", "kill-waiting-worker")
 _RECOVERY = {
     "due_after_killed_child": "slowest return of a task to its queue after a killed child",
     "due_after_killed_worker": "slowest return of a task to its queue after a killed worker",
@@ -57,10 +59,10 @@ def recovery(drilled: Drilled) -> dict[str, float | None]:
     """Return how fast the stack recovered; None for what did not happen."""
     history, struck = drilled.history, drilled.struck
     times = {
-        "due_after_killed_child": taken_back_after(history, struck, "kill-worker-child"),
-        "due_after_killed_worker": taken_back_after(history, struck, "kill-worker"),
-        "attempt_after_killed_child": attempt_after(history, struck, "kill-worker-child"),
-        "attempt_after_killed_worker": attempt_after(history, struck, "kill-worker"),
+        "due_after_killed_child": taken_back_after(history, struck, *_CHILD),
+        "due_after_killed_worker": taken_back_after(history, struck, *_WORKER),
+        "attempt_after_killed_child": attempt_after(history, struck, *_CHILD),
+        "attempt_after_killed_worker": attempt_after(history, struck, *_WORKER),
         "dispatch_after_broker": dispatch_after(history, struck, "stop-rabbitmq", "kill-rabbitmq"),
         "accepted_after_postgres": accepted_after(history, struck, "crash-postgres"),
     }

@@ -102,6 +102,7 @@ FAULTS = (
     Fault(name="kill-api-server", strike=_kill_server),
     Fault(name="kill-dispatcher", strike=_kill_role("dispatcher")),
     Fault(name="kill-waiting-api", strike=_while_locked(_kill_server), lasts=_WAITING_FOR),
+    Fault(name="kill-waiting-child", strike=_while_locked(_kill_child), lasts=_WAITING_FOR),
     Fault(name="kill-waiting-worker", strike=_while_locked(_kill_worker), lasts=_WAITING_FOR),
     Fault(name="freeze-workers", strike=_freeze_workers, heal=_thaw, lasts=_LONGER_THAN_A_LEASE),
     Fault(
