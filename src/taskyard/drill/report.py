@@ -12,8 +12,9 @@ from taskyard.drill.run import Drilled
 _MOST_SHOWN = 5
 _LONG = 10.0  # seconds until rest; whoever made it so long is shown
 
-_CHILD = ("kill-worker-child", "kill-waiting-child")
-_WORKER = ("kill-worker", "kill-waiting-worker")
+# Not those that strike who waits: there the kill comes later than the strike.
+_CHILD = ("kill-worker-child",)
+_WORKER = ("kill-worker",)
 _RECOVERY = {
     "due_after_killed_child": "slowest return of a task to its queue after a killed child",
     "due_after_killed_worker": "slowest return of a task to its queue after a killed worker",
