@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 CHECK_EVERY = 5.0  # seconds
 _SETTLED = 10.0  # seconds after its confirm that a wake-up has surely arrived in its queue
-_STALE = 60.0  # seconds after which a wake-up that is not in the queue is not believed to be held
+_STALE = 30.0  # seconds after which a wake-up that is not in the queue is not believed to be held
 _MOST_AT_ONCE = 2_000  # a purged queue is filled again at this pace, not with a storm
 
 
@@ -109,7 +109,7 @@ class Reconciler:
         """Count what neither the queue nor the hands of workers can account for.
 
         Workers may hold what is prefetched, but not for ever: with an empty queue, what they have
-        not claimed after a minute is taken for lost.
+        not claimed after half a minute is taken for lost.
         """
         held = depth.consumers * pool.concurrency * pool.prefetch
         accounted = depth.ready + held

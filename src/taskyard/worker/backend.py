@@ -72,7 +72,9 @@ class TaskyardBackend(BaseBackend):
         """Store nothing: the task did, before Celery heard of it."""
         return result
 
-    def mark_as_failure(self, task_id: str, exc: BaseException, **kwargs: Any) -> Any:
+    def mark_as_failure(
+        self, task_id: str, exc: BaseException, traceback: Any = None, **kwargs: Any
+    ) -> Any:
         """Give a task back that reached a worker which does not know its type.
 
         That happens while a new version is rolled out: another worker may know it already.

@@ -1,0 +1,61 @@
+"""The history of all tasks in one order."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from psycopg.rows import class_row
+
+from taskyard.core.states import State
+from taskyard.core.task import TaskId
+from taskyard.storage.pool import AsyncConnection
+from taskyard.storage.sql import queries
+
+_SQL = queries("changes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One change of a task's state, with what one may filter by. `age` is in seconds."""
+
+    position: int
+    task_id: TaskId
+    seq: int
+    at: datetime
+    age: float
+    type: str
+    pool: str
+    labels: dict[str, str]
+    state: State
+    generation: int
+    attempt: int
+    worker: str | None
+    reason: str | None
+    error: dict[str, Any] | None
+
+
+class Horizon(NamedTuple):
+    """Transactions below `ended` have ended; none from `begun` on had begun."""
+
+    ended: int
+    begun: int
+
+
+async def changes_after(connection: AsyncConnection, after: int, *, limit: int) -> list[Change]:
+    """Return the committed changes behind a position, in order. There may be gaps among them."""
+    async with connection.cursor(row_factory=class_row(Change)) as cursor:
+        await cursor.execute(_SQL["changes_after"], {"after": after, "limit": limit})
+        return await cursor.fetchall()
+
+
+async def horizon(connection: AsyncConnection) -> Horizon:
+    """Return which transactions may still commit."""
+    row = await (await connection.execute(_SQL["horizon"])).fetchone()
+    assert row is not None
+    return Horizon(*row)
+
+
+async def newest_position(connection: AsyncConnection) -> int:
+    """Return the position of the newest change; 0 if there is none."""
+    row = await (await connection.execute(_SQL["newest_position"])).fetchone()
+    return row[0] if row else 0
