@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import psycopg
+
 from tests.stack import Gateway, until
 
 
@@ -28,6 +30,20 @@ def test_a_killed_child_is_noticed_at_once(yard: Gateway, tmp_path: Path) -> Non
     yard.http.post(f"/v1/tasks/{task_id}/cancel")
     task = yard.wait(task_id, within=10)
     assert (task["attempt"], task["crash_count"]) == (2, 1)
+
+
+def test_a_crash_is_told_over_a_new_connection(yard: Gateway) -> None:
+    """The parent's may have been lost while nobody used it; then it is not left to the reaper."""
+    yard.run("quick.crash")
+    with psycopg.connect(yard.ready["database_url"]) as connection:
+        ended = connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name LIKE 'taskyard worker quick@%'"
+        ).fetchall()
+    assert ended
+    task = yard.run("quick.crash")
+    told = [event["error"]["message"] for event in yard.events(task["id"]) if event["error"]]
+    assert told == ["its worker process died"] * 3
 
 
 def test_at_most_once_is_not_tried_again_after_a_crash(yard: Gateway, tmp_path: Path) -> None:

@@ -79,12 +79,18 @@ class Keeper:
             while not self._ended.is_set():
                 if self._drains_at is not None and time.monotonic() >= self._drains_at:
                     self._give_back(cursor)
+                self._write_what_is_owed(cursor)
                 if time.monotonic() >= next_beat:
                     next_beat = time.monotonic() + self._beat(cursor)
                 wait = min(_LOOK, max(0.0, next_beat - time.monotonic()))
                 for heard in connection.notifies(timeout=wait, stop_after=1):
                     if any(heard.payload == each.id for each in self._active()):
                         next_beat = 0.0
+
+    def _write_what_is_owed(self, cursor: Cursor) -> None:
+        while self._runtime.owed:
+            self._runtime.owed[0](cursor)
+            self._runtime.owed.popleft()
 
     def _active(self) -> list[AttemptRequest]:
         return list(self._runtime.active.values())

@@ -82,11 +82,18 @@ class AttemptRequest(Request):
         return runtime
 
     def _end(self, write: Callable[[Cursor], None]) -> None:
-        try:
-            write(self._runtime.cursor())
-        except psycopg.Error as error:
-            # Nobody extends its lease any more, so the reaper takes it back.
-            log.error("lost attempt left to the reaper", task_id=self.id, error=str(error).strip())
+        """Write at once; while the database is away, leave it to the keeper.
+
+        The first try may find a connection that was lost while nobody used it.
+        """
+        for _ in range(2):
+            try:
+                write(self._runtime.cursor())
+            except psycopg.OperationalError as error:
+                log.warning("database unavailable", error=str(error).strip())
+            else:
+                return
+        self._runtime.owed.append(write)
 
     def _crashed(self, cursor: Cursor) -> None:
         failure = Failure(code="worker-lost", message="its worker process died")

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -29,7 +30,7 @@ class Runtime:
 
     `worker` names this run of this worker: a name that a restart changes, so that nobody can end
     the attempts of its predecessor or successor. `active` holds, in the parent process, what its
-    children run.
+    children run, and `owed` what it has yet to write of those it lost.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Runtime:
         self.table = table or RoutingTable(pools={}, defaults={})
         self.database_url = database_url
         self.active: dict[int, AttemptRequest] = {}
+        self.owed: deque[Callable[[Cursor], None]] = deque()
         self.began_at = time.monotonic()  # the latest attempt
         self._local = threading.local()
         # A connection inherited over a fork is kept, not closed: closing it would say goodbye to
