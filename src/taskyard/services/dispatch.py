@@ -21,7 +21,10 @@ from taskyard.storage.pool import Pool, borrowed
 
 log = structlog.get_logger(__name__)
 
-HOLD = 15.0  # seconds a row is left to the process that publishes it; longer than a confirm takes
+# Seconds a row is left to the API that stored it. When that dies, its rows wait so long; when it is
+# only slow, the dispatcher publishes them too, which is harmless.
+HOLD = 5.0
+_TAKEN = 15.0  # seconds a row is left to the dispatcher that took it; longer than a confirm takes
 _IN_FLIGHT = 256  # unconfirmed publishes at once: more gain nothing (measured)
 _MOST_FRESH = 2_000
 _CLOSE_TIMEOUT = 3.0
@@ -57,7 +60,7 @@ def _ids(wakeups: Sequence[WakeUp]) -> list[TaskId]:
 async def dispatch_pending(*, publisher: Publisher, pool: Pool) -> int:
     """Take the most urgent pending tasks and dispatch them; return how many were taken."""
     async with borrowed(pool) as connection:
-        taken = await tasks.take_pending(connection, limit=_IN_FLIGHT, hold=HOLD)
+        taken = await tasks.take_pending(connection, limit=_IN_FLIGHT, hold=_TAKEN)
     if taken:
         await dispatch(taken, publisher=publisher, pool=pool)
     return len(taken)
