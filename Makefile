@@ -32,6 +32,7 @@ faults: export TASKYARD_WORKERS = tests/faults/deployment/code
 faults: $(INSTALLED) ## ten thousand tasks under more than fifty faults; writes docs/reliability.md
 	$(VENV)/bin/taskyard drill --tasks 10000 --seeds 1,2,3,4,5 --faults 60 \
 		--markdown docs/reliability.md
+	$(PY) -m pytest -m faults
 	$(PY) -m tests.faults.score --sound
 
 bench: $(INSTALLED) ## measure us and our peers on the same work, print the ratios

@@ -61,6 +61,8 @@ def unharmed(name: str) -> bool:
     if not passed(drilled):
         found = sorted({violation.invariant for violation in drilled.violations})
         print(f"the product itself fails the drill of {name}: {', '.join(found)}", flush=True)
+    else:
+        print(f"sound  {name}: the product passes its drill", flush=True)
     return passed(drilled)
 
 
