@@ -123,6 +123,14 @@ def test_a_task_that_ignores_its_time_limit_is_killed(yard: Gateway) -> None:
     assert (task["error_count"], task["crash_count"]) == (1, 0)
 
 
+def test_a_task_that_runs_out_of_memory_fails_alone(yard: Gateway) -> None:
+    """Celery would stop the whole worker for it."""
+    worker = yard.run("quick.echo")["worker"]
+    task = yard.run("quick.hungry")
+    assert (task["state"], task["error"]["code"]) == ("failed", "task-error")
+    assert yard.run("quick.echo")["worker"] == worker
+
+
 def test_sys_exit_is_a_crash(yard: Gateway) -> None:
     """The process may be gone, so it counts as that, and the worker goes on."""
     task = yard.run("quick.exit")

@@ -71,9 +71,12 @@ class AttemptRequest(Request):
     ) -> Any:
         """End the attempt before Celery acknowledges the message, when its process died."""
         self._runtime.active.pop(id(self), None)
-        error = exc_info.exception
-        if isinstance(getattr(error, "exc", error), WorkerLostError | SystemExit):
+        error = getattr(exc_info.exception, "exc", exc_info.exception)
+        if isinstance(error, WorkerLostError | SystemExit):
             self._end(self._crashed)
+        elif isinstance(error, MemoryError):
+            # Celery takes it for its own and stops the worker. The child has survived it.
+            exc_info.exception = RuntimeError(f"the task ran out of memory: {error}")
         return super().on_failure(exc_info, send_failed_event, return_ok)
 
     @property

@@ -133,6 +133,12 @@ def stubborn() -> None:
             continue
 
 
+@task("quick.hungry")
+def hungry() -> None:
+    """Run out of memory."""
+    raise MemoryError
+
+
 @task("quick.exit")
 def leave() -> None:
     """Call sys.exit, as a command line tool would."""
