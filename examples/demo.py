@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from taskyard.client import ENDED, Client, TaskyardProblem, Unreachable
+from taskyard.client import Client, ClientError, Task
 
 LABELS = {"demo": str(os.getpid())}
 PATIENCE = 120.0  # seconds
@@ -68,74 +68,74 @@ def submit(client: Client) -> list[str]:
     singles = [wish for wish in asked if wish["type"] != "table.summarize"]
     batch = [{**wish, "labels": LABELS} for wish in asked if wish["type"] == "table.summarize"]
     accepted = [
-        client.submit(wish["type"], wish["args"], priority=wish["priority"], labels=LABELS)["id"]
+        client.submit(wish["type"], wish["args"], priority=wish["priority"], labels=LABELS).id
         for wish in singles
     ]
-    accepted += [item["id"] for item in client.submit_batch(batch)["items"]]
+    accepted += [item.id for item in client.submit_batch(batch).items if item.id]
     later = {"source": "inputs/coffee.png", "width": 1024}
-    accepted.append(client.submit("image.thumbnail", later, delay="1s", labels=LABELS)["id"])
+    accepted.append(client.submit("image.thumbnail", later, delay="1s", labels=LABELS).id)
     return accepted
 
 
-def watch(client: Client, ids: list[str], console: Console) -> list[Json]:
+def watch(client: Client, ids: list[str], console: Console) -> list[Task]:
     """Show the tasks move until all have ended; return them in the order of submission."""
     deadline = time.monotonic() + PATIENCE
     columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
         bars: dict[str, Any] = {}
         while True:
-            tasks = list(client.list(label=[f"demo:{LABELS['demo']}"], limit=100))
-            for pool in sorted({task["pool"] for task in tasks}):
-                mine = [task for task in tasks if task["pool"] == pool]
+            tasks = list(client.list(label=[f"demo:{LABELS['demo']}"]))
+            for pool in sorted({task.pool for task in tasks}):
+                mine = [task for task in tasks if task.pool == pool]
                 if pool not in bars:
                     bars[pool] = progress.add_task(pool)
-                ended = sum(task["state"] in ENDED for task in mine)
+                ended = sum(task.ended for task in mine)
                 # A running task counts for the part it has told of.
                 partly = sum(
-                    task["progress"]["fraction"]
+                    task.progress.fraction
                     for task in mine
-                    if task["state"] == "running" and task["progress"]
+                    if task.state == "running" and task.progress
                 )
                 progress.update(bars[pool], total=len(mine), completed=round(ended + partly, 1))
-            if all(task["state"] in ENDED for task in tasks):
+            if all(task.ended for task in tasks):
                 break
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the tasks have not ended within {PATIENCE:g} s")
             time.sleep(0.1)  # between two looks
     order = {task_id: place for place, task_id in enumerate(ids)}
-    return sorted(tasks, key=lambda task: order[task["id"]])
+    return sorted(tasks, key=lambda task: order[task.id])
 
 
-def report(tasks: list[Json], console: Console) -> None:
+def report(tasks: list[Task], console: Console) -> None:
     """Print a table of what was done."""
     table = Table(title=f"{len(tasks)} tasks")
     for heading in ("task", "type", "pool", "priority", "state", "waited", "ran", "result"):
         table.add_column(heading, justify="right" if heading in ("waited", "ran") else "left")
     for task in tasks:
         table.add_row(
-            task["id"][-12:],
-            task["type"],
-            task["pool"],
-            str(task["priority"]),
-            task["state"],
-            _span(task["due_at"], task["started_at"]),
-            _span(task["started_at"], task["finished_at"]),
+            task.id[-12:],
+            task.type,
+            task.pool,
+            str(task.priority),
+            task.state,
+            _span(task.due_at, task.started_at),
+            _span(task.started_at, task.finished_at),
             _short(task),
         )
     console.print(table)
 
 
-def _span(start: str | None, end: str | None) -> str:
+def _span(start: datetime | None, end: datetime | None) -> str:
     if start is None or end is None:
         return "-"
-    seconds = (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+    seconds = (end - start).total_seconds()
     return f"{seconds * 1000:.0f} ms"
 
 
-def _short(task: Json) -> str:
-    if task["error"]:
-        return str(task["error"]["message"])
-    result = task["result"] or {}
+def _short(task: Task) -> str:
+    if task.error:
+        return task.error.message
+    result = task.result or {}
     if "file" in result:
         return f"{result['file']} ({result['bytes'] / 1024:.0f} KiB)"
     return f"{result.get('rows')} rows, {len(result.get('columns', ()))} columns"
@@ -153,11 +153,11 @@ def main() -> int:
             ids = submit(client)
             console.print(f"{len(ids)} tasks submitted to {url}")
             tasks = watch(client, ids, console)
-    except (TaskyardProblem, Unreachable, TimeoutError) as error:
+    except (ClientError, TimeoutError) as error:
         console.print(f"[red]the demo stopped:[/] {error}")
         return 1
     report(tasks, console)
-    failed = [task for task in tasks if task["state"] != "succeeded"]
+    failed = [task for task in tasks if not task.succeeded]
     console.print(f"The files are in {Path('.taskyard/files').resolve()}")
     if failed:
         console.print(f"[red]{len(failed)} of {len(tasks)} tasks did not succeed[/]")

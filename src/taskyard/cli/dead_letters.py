@@ -1,15 +1,16 @@
 """`taskyard dead-letters …`, `taskyard replay`, `taskyard attempts`: what went wrong, and again."""
 
 import json
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from taskyard.cli.report import console, exits_cleanly, fail
-from taskyard.cli.tasks import DEFAULT_API, Api, Json, print_json
-from taskyard.client import Client
+from taskyard.cli.report import cell, console, exits_cleanly, fail
+from taskyard.cli.tasks import DEFAULT_API, Api, Json, print_json, reach
+from taskyard.client import Attempt, ReasonGroup, Task
 
 dead_letters = typer.Typer(
     help="Tasks that failed, expired or were quarantined: list, group, replay.",
@@ -44,11 +45,21 @@ def list_dead_letters(
     api: Api = DEFAULT_API,
 ) -> None:
     """List dead letters, newest first."""
-    filters = {"type": task_type, "pool": pool, "state": state, "code": code, "label": label}
-    times = {"finished_after": finished_after, "finished_before": finished_before}
-    with Client(api) as client:
-        found = client.dead_letters(**filters, **times, limit=limit)
-    _show(found, (*_COLUMNS, "error"), as_json=as_json)
+    with reach(api) as client:
+        found = client.dead_letters(
+            type=task_type,
+            pool=pool,
+            state=state,
+            code=code,
+            label=label,
+            finished_after=finished_after,
+            finished_before=finished_before,
+            limit=limit,
+        )
+    if as_json:
+        print_json(found)
+        return
+    _show(found.items, (*_COLUMNS, "error"))
 
 
 @dead_letters.command()
@@ -66,11 +77,21 @@ def groups(
     api: Api = DEFAULT_API,
 ) -> None:
     """Group dead letters by what went wrong, the most frequent first."""
-    filters = {"type": task_type, "pool": pool, "state": state, "code": code, "label": label}
-    times = {"finished_after": finished_after, "finished_before": finished_before}
-    with Client(api) as client:
-        found = client.dead_letter_groups(**filters, **times, limit=limit)
-    _show(found, _GROUP_COLUMNS, as_json=as_json)
+    with reach(api) as client:
+        found = client.dead_letter_groups(
+            type=task_type,
+            pool=pool,
+            state=state,
+            code=code,
+            label=label,
+            finished_after=finished_after,
+            finished_before=finished_before,
+            limit=limit,
+        )
+    if as_json:
+        print_json(found)
+        return
+    _show(found.items, _GROUP_COLUMNS)
 
 
 @dead_letters.command("replay")
@@ -94,7 +115,7 @@ def replay_many(
     filters = {"type": task_type, "pool": pool, "state": state, "code": code}
     times = {"finished_after": finished_after, "finished_before": finished_before}
     given = {**filters, **times, "labels": _labels(label or [])}
-    with Client(api) as client:
+    with reach(api) as client:
         report = client.replay_dead_letters(
             {name: value for name, value in given.items() if value},
             all=everything,
@@ -105,11 +126,11 @@ def replay_many(
     if as_json:
         print_json(report)
         return
-    if report["groups"]:
-        _show({"items": report["groups"]}, _GROUP_COLUMNS, as_json=False)
+    if report.groups:
+        _show(report.groups, _GROUP_COLUMNS)
     verb = "would be replayed" if dry_run else "replayed"
-    more = "; the limit leaves out the rest" if report["more"] else ""
-    console.print(f"{report['count']} {verb} over {report['spread']}{more}", markup=False)
+    more = "; the limit leaves out the rest" if report.more else ""
+    console.print(f"{report.count} {verb} over {report.spread}{more}", markup=False)
 
 
 @exits_cleanly
@@ -124,7 +145,7 @@ def replay(
         arguments = None if args is None else json.loads(args)
     except ValueError as error:
         raise fail(f"--args is not JSON: {error}") from error
-    with Client(api) as client:
+    with reach(api) as client:
         print_json(client.replay(task, args=arguments, priority=priority))
 
 
@@ -135,9 +156,12 @@ def attempts(
     api: Api = DEFAULT_API,
 ) -> None:
     """Show every attempt of a task, and how each ended."""
-    with Client(api) as client:
+    with reach(api) as client:
         found = client.attempts(task)
-    _show(found, (*_ATTEMPT_COLUMNS, "error"), as_json=as_json)
+    if as_json:
+        print_json(found)
+        return
+    _show(found.items, (*_ATTEMPT_COLUMNS, "error"))
 
 
 def _labels(given: list[str]) -> dict[str, str]:
@@ -150,14 +174,8 @@ def _labels(given: list[str]) -> dict[str, str]:
     return labels
 
 
-def _show(found: dict[str, Any], columns: tuple[str, ...], *, as_json: bool) -> None:
-    if as_json:
-        print_json(found)
-        return
+def _show(items: Sequence[Task | ReasonGroup | Attempt], columns: tuple[str, ...]) -> None:
     table = Table(*columns)
-    for item in found["items"]:
-        error = item.get("error")
-        shown = {**item, "error": f"{error['code']}: {error['message']}" if error else None}
-        cells = ("-" if shown[column] is None else str(shown[column]) for column in columns)
-        table.add_row(*(escape(cell) for cell in cells))
+    for item in items:
+        table.add_row(*(escape(cell(getattr(item, column))) for column in columns))
     console.print(table)

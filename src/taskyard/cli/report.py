@@ -2,13 +2,14 @@
 
 import functools
 from collections.abc import Callable
+from datetime import datetime
 from typing import ParamSpec, TypeVar
 
 import psycopg
 import typer
 from rich.console import Console
 
-from taskyard.client import TaskyardProblem, Unreachable
+from taskyard.client import ClientError, TaskError
 from taskyard.core.errors import TaskyardError
 from taskyard.dev.install import Missing
 
@@ -36,7 +37,7 @@ def exits_cleanly(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except TaskyardError as error:
             raise fail(error.detail, error.faults) from error
-        except (TaskyardProblem, Unreachable, Missing, ChildProcessError, TimeoutError) as error:
+        except (ClientError, Missing, ChildProcessError, TimeoutError) as error:
             raise fail(str(error)) from error
         except psycopg.OperationalError as error:
             raise fail(f"the database does not answer: {str(error).strip()}") from error
@@ -44,3 +45,16 @@ def exits_cleanly(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(130) from None
 
     return run
+
+
+def cell(value: object) -> str:
+    """Return what stands in a cell of a table."""
+    match value:
+        case None:
+            return "-"
+        case TaskError():
+            return f"{value.code}: {value.message}"
+        case datetime():
+            return value.isoformat()
+        case _:
+            return str(value)

@@ -1,13 +1,13 @@
 """`taskyard tasks …` and `taskyard pools`: a REST client's view of a running gateway."""
 
 import json
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
+import msgspec
 import typer
 from rich.table import Table
 
-from taskyard.cli.report import console, exits_cleanly, fail
+from taskyard.cli.report import cell, console, exits_cleanly, fail
 from taskyard.client import Client
 
 tasks = typer.Typer(help="Submit, read, list and cancel tasks.", no_args_is_help=True)
@@ -17,6 +17,8 @@ Api = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_API = "http://127.0.0.1:8000"
+
+_PATIENCE = 2.0  # seconds; who sits before a terminal would rather be told
 
 _COLUMNS = ("id", "type", "pool", "priority", "state", "attempt", "created_at")
 
@@ -37,18 +39,18 @@ def submit(
         arguments = json.loads(args)
     except ValueError as error:
         raise fail(f"ARGS is not JSON: {error}") from error
-    with Client(api) as client:
-        accepted = client.submit(
-            task_type, arguments, priority=priority, delay=delay, idempotency_key=key
+    with reach(api) as client:
+        submit_ = client.submit_and_wait if wait else client.submit
+        print_json(
+            submit_(task_type, arguments, priority=priority, delay=delay, idempotency_key=key)
         )
-        print_json(client.wait(accepted["id"]) if wait else accepted)
 
 
 @tasks.command()
 @exits_cleanly
 def show(task: Annotated[str, typer.Argument(metavar="ID")], api: Api = DEFAULT_API) -> None:
     """Show a task, whole."""
-    with Client(api) as client:
+    with reach(api) as client:
         print_json(client.get(task))
 
 
@@ -64,14 +66,14 @@ def list_tasks(
     api: Api = DEFAULT_API,
 ) -> None:
     """List tasks, newest first."""
-    with Client(api) as client:
+    with reach(api) as client:
         found = client.page(type=task_type, state=state, pool=pool, label=label, limit=limit)
     if as_json:
         print_json(found)
         return
     table = Table(*_COLUMNS)
-    for task in found["items"]:
-        table.add_row(*(str(task[column]) for column in _COLUMNS))
+    for task in found.items:
+        table.add_row(*(cell(getattr(task, column)) for column in _COLUMNS))
     console.print(table)
 
 
@@ -79,26 +81,31 @@ def list_tasks(
 @exits_cleanly
 def cancel(task: Annotated[str, typer.Argument(metavar="ID")], api: Api = DEFAULT_API) -> None:
     """Cancel a task: prevent it, or have it stopped if it runs."""
-    with Client(api) as client:
+    with reach(api) as client:
         print_json(client.cancel(task))
 
 
 @exits_cleanly
 def pools(as_json: Json = False, api: Api = DEFAULT_API) -> None:
     """Show the pools: what waits, who consumes, what runs."""
-    with Client(api) as client:
+    with reach(api) as client:
         found = client.pools()
     if as_json:
         print_json(found)
         return
     columns = ("name", "tasks", "execution", "concurrency", "depth", "consumers", "running")
     table = Table(*columns)
-    for pool in found["items"]:
-        shown = {**pool, "tasks": ", ".join(pool["tasks"])}
+    for pool in found.items:
+        shown = msgspec.structs.asdict(pool) | {"tasks": ", ".join(pool.tasks)}
         table.add_row(*(str(shown[column]) for column in columns))
     console.print(table)
 
 
-def print_json(value: Mapping[str, Any]) -> None:
+def reach(api: str) -> Client:
+    """Return a client of the gateway that the command is for."""
+    return Client(api, patience=_PATIENCE)
+
+
+def print_json(document: msgspec.Struct) -> None:
     """Print a document as the API gave it."""
-    console.print_json(json.dumps(value))
+    console.print_json(msgspec.json.encode(document).decode())

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskyard.client import _quoted
+from taskyard.client.operations import quoted
 from taskyard.core.idempotency import LONGEST_BATCH_KEY, IdempotencyKey, read_header, read_key
 
 
@@ -39,7 +39,7 @@ def test_anything_else_is_refused(value: str) -> None:
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=255))
 def test_what_the_client_writes_is_read_back(text: str) -> None:
     """Quotes and backslashes are escaped."""
-    assert read_header(_quoted(text)) == read_key(text)
+    assert read_header(quoted(text)) == read_key(text)
 
 
 def test_the_key_of_the_last_item_of_a_batch_is_a_key() -> None:

@@ -1,0 +1,112 @@
+"""Following an event stream over broken connections and restarts of the server."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from taskyard.client.documents import ENDED, Json, Problem
+from taskyard.client.errors import TaskyardProblem, Unreachable
+from taskyard.client.event_parser import Event, EventParser
+from taskyard.client.exchange import Outcome, Pause, Reply, Request, Silence, problem
+from taskyard.client.repeats import Repeats, Trouble, may_repeat, retry_after
+
+MEDIA_TYPE = "text/event-stream"
+LONGEST_SILENCE = 60.0  # seconds; the server sends heartbeats far more often
+
+
+class News(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of a stream: `kind` is change, progress or log, `data` its document.
+
+    `id` is where to go on from: the number of a change in its task's history, or its position in
+    the history of all tasks. Progress and log have that of the change before them.
+    """
+
+    kind: str
+    id: str
+    data: Json
+
+
+@dataclass(slots=True)
+class Following:
+    """One stream that is followed: says what to ask, makes news of bytes, judges breaks.
+
+    With `task_only`, it is the stream of one task, and over when that has ended.
+    """
+
+    origin: Request
+    repeats: Repeats
+    task_only: bool = False
+    after: str = ""
+    over: bool = False
+    _ended: bool = False
+    _parser: EventParser = field(default_factory=EventParser)
+    _trouble: Trouble | None = None
+
+    def request(self) -> Request:
+        """Return the request that begins the stream, or goes on where it broke off."""
+        self._parser = EventParser(last_id=self.after, retry=self._parser.retry)
+        headers = {**self.origin.headers, "Accept": MEDIA_TYPE, "Cache-Control": "no-cache"}
+        if self.after:
+            headers["Last-Event-ID"] = self.after
+        return replace(self.origin, headers=headers, linger=LONGEST_SILENCE)
+
+    def accepts(self, reply: Reply) -> bool:
+        """Whether a reply, whose body has not been read yet, begins a stream."""
+        kind = reply.headers.get("content-type", "").partition(";")[0]
+        return reply.status == 200 and kind == MEDIA_TYPE
+
+    def hear(self, chunk: bytes) -> Iterator[News]:
+        """Yield the news in a chunk. Raises TaskyardProblem for what is none."""
+        self._trouble = None
+        try:
+            for event in self._parser.feed(chunk):
+                if not event.kind:
+                    self.over = self._ended
+                    continue
+                news = _news(event)
+                self.after = event.id
+                if self.task_only and news.kind == "change":
+                    self._ended = news.data.get("state") in ENDED
+                yield news
+        except ValueError as error:  # msgspec's errors are ValueErrors too
+            raise TaskyardProblem(_no_stream(200, str(error))) from None
+
+    def broken(self, outcome: Outcome | None) -> Pause:
+        """Return the wait before going on; None stands for an end without an error.
+
+        Raises Unreachable and TaskyardProblem when going on is no use.
+        """
+        if outcome is None and self._ended:
+            self.over = True
+            return Pause(0)
+        came = outcome or Silence(why="the server ended the stream", sent=True)
+        self._trouble = self._trouble or self.repeats.trouble()
+        pause = None
+        if may_repeat(self.origin, came):
+            least = max(retry_after(came), self._parser.retry or 0.0)
+            pause = self._trouble.pause(at_least=least)
+        if pause is None:
+            raise _given_up(came)
+        return pause
+
+
+def _news(event: Event) -> News:
+    return News(kind=event.kind, id=event.id, data=msgspec.json.decode(event.data, type=Json))
+
+
+def _given_up(outcome: Outcome) -> TaskyardProblem | Unreachable:
+    if isinstance(outcome, Silence):
+        return Unreachable(outcome.why)
+    if outcome.status < 300:
+        return TaskyardProblem(_no_stream(outcome.status, "it is no event stream"))
+    return TaskyardProblem(problem(outcome))
+
+
+def _no_stream(status: int, why: str) -> Problem:
+    return Problem(
+        title="The server sends no event stream",
+        status=status,
+        detail=f"the server sends no event stream here: {why}",
+        code="unintelligible",
+    )
