@@ -1,0 +1,154 @@
+"""Streams: taken up again where they broke off, ended with their task, let go when nobody reads."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from quart import Quart, Response, request
+
+from taskyard.client import AsyncClient, TaskyardProblem, Unreachable
+from tests.integration.client.conftest import Either, served
+
+HANG = "hang"  # keep the connection open and say nothing
+
+
+def change(number: int, state: str) -> str:
+    return f'event: change\nid: {number}\ndata: {{"seq": {number}, "state": "{state}"}}\n\n'
+
+
+@dataclass
+class Scripted:
+    """A server whose every connection says what is written for it, then closes."""
+
+    connections: deque[list[str] | tuple[int, str]]
+    resumed: list[str | None] = field(default_factory=list)
+    queries: list[dict[str, Any]] = field(default_factory=list)
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def app(self) -> Quart:
+        app = Quart(__name__)
+
+        async def say(script: list[str]) -> AsyncIterator[bytes]:
+            try:
+                for part in script:
+                    if part == HANG:
+                        await asyncio.Event().wait()
+                    yield part.encode()
+            finally:
+                self.let_go.set()
+
+        async def stream(task: str = "") -> Response:
+            assert request.headers["Accept"] == "text/event-stream"
+            self.resumed.append(request.headers.get("Last-Event-ID"))
+            self.queries.append(request.args.to_dict(flat=False))
+            script = self.connections.popleft()
+            if isinstance(script, tuple):
+                return Response(script[1], script[0], content_type="application/json")
+            response = Response(say(script), content_type="text/event-stream; charset=utf-8")
+            response.timeout = None
+            return response
+
+        app.get("/v1/tasks/<task>/events")(stream)
+        app.get("/v1/stream")(stream)
+        return app
+
+
+QUICK = "retry: 10\n\n"
+
+
+async def test_a_stream_goes_on_where_it_broke_off(either: Either) -> None:
+    """Also within an event, and while the server starts again: each change once, in order."""
+    server = Scripted(
+        deque(
+            [
+                [QUICK, change(1, "queued"), 'event: progress\ndata: {"fraction": 0.5}\n\n'],
+                [": heartbeat\n\n", change(2, "running"), 'id: 3\nevent: change\ndata: {"se'],
+                (503, '{"code": "storage-unavailable"}'),
+                [change(3, "retrying"), change(4, "running")],
+                [change(5, "succeeded")],
+            ]
+        )
+    )
+    async with served(server.app()) as url:
+        news = await either.take(url, "watch", "t1")
+    assert [(each.kind, each.id) for each in news] == [
+        ("change", "1"), ("progress", "1"), ("change", "2"), ("change", "3"), ("change", "4"),
+        ("change", "5"),
+    ]  # fmt: skip
+    assert news[1].data == {"fraction": 0.5}
+    assert server.resumed == [None, "1", "2", "2", "4"]
+
+
+async def test_a_stream_ends_with_its_task_even_if_the_server_holds_on(either: Either) -> None:
+    """A heartbeat after the end says that nothing is to follow."""
+    server = Scripted(deque([[change(1, "failed"), ": heartbeat\n\n", HANG]]))
+    async with served(server.app()) as url, asyncio.timeout(10):
+        assert len(await either.take(url, "watch", "t1", after="0")) == 1
+        await server.let_go.wait()
+    assert server.resumed == ["0"]
+
+
+async def test_a_replayed_task_is_watched_to_its_last_end(either: Either) -> None:
+    """An end that is followed by more was none."""
+    script = [QUICK + change(1, "failed") + change(2, "pending"), change(3, "succeeded")]
+    server = Scripted(deque([script]))
+    async with served(server.app()) as url:
+        assert len(await either.take(url, "watch", "t1")) == 3
+
+
+async def test_the_stream_of_all_tasks_does_not_end_with_one(either: Either) -> None:
+    """It goes on until its reader goes; then the server learns of it."""
+    server = Scripted(deque([[QUICK, change(7, "succeeded")], [change(8, "failed"), HANG]]))
+    async with served(server.app()) as url, asyncio.timeout(10):
+        news = await either.take(url, "stream", type="a.*", label=["k:1", "k:2"], most=2)
+        assert [each.id for each in news] == ["7", "8"]
+        await server.let_go.wait()
+    assert server.resumed == [None, "7"]
+    assert server.queries[1] == {"type": ["a.*"], "label": ["k:1", "k:2"]}
+
+
+async def test_a_refused_stream_says_why(either: Either) -> None:
+    """As any other request; a server without streams is told from one with them."""
+    server = Scripted(deque([(404, '{"code": "task-not-found"}'), (200, '{"items": []}')]))
+    async with served(server.app()) as url:
+        for code in ("task-not-found", "unintelligible"):
+            with pytest.raises(TaskyardProblem) as refused:
+                await either.take(url, "watch", "t1")
+            assert refused.value.code == code
+
+
+async def test_what_is_no_document_is_refused(either: Either) -> None:
+    """Not passed on as if it were news."""
+    server = Scripted(deque([["event: change\ndata: nonsense\n\n"]]))
+    async with served(server.app()) as url:
+        with pytest.raises(TaskyardProblem, match="no event stream"):
+            await either.take(url, "watch", "t1")
+
+
+async def test_patience_ends_when_the_server_stays_away(either: Either) -> None:
+    """Counted from the first trouble."""
+    async with served(Scripted(deque()).app()) as url:
+        pass
+    with pytest.raises(Unreachable, match="does not answer"):
+        await either.take(url, "watch", "t1", patience=0.3)
+
+
+async def test_a_cancelled_watcher_closes_its_connection() -> None:
+    """So that the server need not find out."""
+    server = Scripted(deque([[change(1, "running"), HANG]]))
+    heard = asyncio.Event()
+    async with served(server.app()) as url, AsyncClient(url) as client, asyncio.timeout(10):
+
+        async def watch() -> None:
+            async for _ in client.watch("t1"):
+                heard.set()
+
+        watching = asyncio.create_task(watch())
+        await heard.wait()
+        watching.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await watching
+        await server.let_go.wait()
