@@ -103,18 +103,14 @@ def test_missing_settings_are_explained() -> None:
 
 
 def test_check_proves_that_routing_and_task_code_agree(tmp_path: Path) -> None:
-    """What ships agrees; a pool without code and code without a pool are told."""
-    settings = {
-        "TASKYARD_DATABASE_URL": "postgresql://u:p@127.0.0.1/d",
-        "TASKYARD_AMQP_URL": "amqp://u:p@127.0.0.1/v",
-    }
-    assert run("check", **settings).returncode == 0
-    assert run("check", **settings, **deployment()).returncode == 0
+    """Without any server: what ships agrees; a pool without code and the reverse are told."""
+    assert run("check").returncode == 0
+    assert run("check", **deployment()).returncode == 0
     (tmp_path / "pools.toml").write_text(
         '[quick]\ntasks = ["quick.echo", "quick.none"]\nmodules = ["tinytasks.quick"]\n'
         '[gone]\ntasks = ["gone.*"]\nmodules = ["tinytasks.gone"]\n'
     )
-    done = run("check", **settings, **{**deployment(), "TASKYARD_ROUTING": str(tmp_path)})
+    done = run("check", **{**deployment(), "TASKYARD_ROUTING": str(tmp_path)})
     assert done.returncode == 1
     for part in ("no task answers to the task type 'quick.none'", "tinytasks.gone does not import",
                  "quick.fail"):  # fmt: skip

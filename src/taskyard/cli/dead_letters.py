@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from taskyard.cli.report import cell, console, exits_cleanly, fail
+from taskyard.cli.report import cell, console, exits_cleanly, fail, table
 from taskyard.cli.tasks import DEFAULT_API, Api, Json, print_json, reach
 from taskyard.client import Attempt, ReasonGroup, Task
 
@@ -175,7 +174,7 @@ def _labels(given: list[str]) -> dict[str, str]:
 
 
 def _show(items: Sequence[Task | ReasonGroup | Attempt], columns: tuple[str, ...]) -> None:
-    table = Table(*columns)
+    shown = table(columns)
     for item in items:
-        table.add_row(*(escape(cell(getattr(item, column))) for column in columns))
-    console.print(table)
+        shown.add_row(*(escape(cell(getattr(item, column))) for column in columns))
+    console.print(shown)

@@ -1,13 +1,14 @@
 """How commands speak: results on stdout, faults on stderr, and no stack trace to a user."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import ParamSpec, TypeVar
 
 import psycopg
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from taskyard.client import ClientError, TaskError
 from taskyard.core.errors import TaskyardError
@@ -47,6 +48,14 @@ def exits_cleanly(command: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
+def table(columns: Sequence[str]) -> Table:
+    """Return an empty table that cuts nothing off; ids stay on one line, so as to be copied."""
+    made = Table()
+    for column in columns:
+        made.add_column(column, no_wrap=column in ("id", "sample"), overflow="fold")
+    return made
+
+
 def cell(value: object) -> str:
     """Return what stands in a cell of a table."""
     match value:
@@ -55,6 +64,6 @@ def cell(value: object) -> str:
         case TaskError():
             return f"{value.code}: {value.message}"
         case datetime():
-            return value.isoformat()
+            return f"{value:%FT%TZ}"
         case _:
             return str(value)

@@ -5,9 +5,8 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.table import Table
 
-from taskyard.cli.report import cell, console, exits_cleanly, fail
+from taskyard.cli.report import cell, console, exits_cleanly, fail, table
 from taskyard.client import Client
 
 tasks = typer.Typer(help="Submit, read, list and cancel tasks.", no_args_is_help=True)
@@ -71,10 +70,10 @@ def list_tasks(
     if as_json:
         print_json(found)
         return
-    table = Table(*_COLUMNS)
+    shown = table(_COLUMNS)
     for task in found.items:
-        table.add_row(*(cell(getattr(task, column)) for column in _COLUMNS))
-    console.print(table)
+        shown.add_row(*(cell(getattr(task, column)) for column in _COLUMNS))
+    console.print(shown)
 
 
 @tasks.command()
@@ -94,11 +93,11 @@ def pools(as_json: Json = False, api: Api = DEFAULT_API) -> None:
         print_json(found)
         return
     columns = ("name", "tasks", "execution", "concurrency", "depth", "consumers", "running")
-    table = Table(*columns)
+    shown = table(columns)
     for pool in found.items:
-        shown = msgspec.structs.asdict(pool) | {"tasks": ", ".join(pool.tasks)}
-        table.add_row(*(str(shown[column]) for column in columns))
-    console.print(table)
+        fields = msgspec.structs.asdict(pool) | {"tasks": ", ".join(pool.tasks)}
+        shown.add_row(*(cell(fields[column]) for column in columns))
+    console.print(shown)
 
 
 def reach(api: str) -> Client:

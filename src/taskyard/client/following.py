@@ -1,7 +1,7 @@
 """Following an event stream over broken connections and restarts of the server."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 
 import msgspec
 
@@ -36,19 +36,23 @@ class Following:
 
     origin: Request
     repeats: Repeats
+    after: InitVar[str] = ""
     task_only: bool = False
-    after: str = ""
     over: bool = False
     _ended: bool = False
-    _parser: EventParser = field(default_factory=EventParser)
+    _parser: EventParser = field(init=False)
     _trouble: Trouble | None = None
+
+    def __post_init__(self, after: str) -> None:
+        self._parser = EventParser(last_id=after)
 
     def request(self) -> Request:
         """Return the request that begins the stream, or goes on where it broke off."""
-        self._parser = EventParser(last_id=self.after, retry=self._parser.retry)
+        last_id = self._parser.last_id  # heartbeats move it too
+        self._parser = EventParser(last_id=last_id, retry=self._parser.retry)
         headers = {**self.origin.headers, "Accept": MEDIA_TYPE, "Cache-Control": "no-cache"}
-        if self.after:
-            headers["Last-Event-ID"] = self.after
+        if last_id:
+            headers["Last-Event-ID"] = last_id
         return replace(self.origin, headers=headers, linger=LONGEST_SILENCE)
 
     def accepts(self, reply: Reply) -> bool:
@@ -65,7 +69,6 @@ class Following:
                     self.over = self._ended
                     continue
                 news = _news(event)
-                self.after = event.id
                 if self.task_only and news.kind == "change":
                     self._ended = news.data.get("state") in ENDED
                 yield news

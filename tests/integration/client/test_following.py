@@ -64,7 +64,11 @@ async def test_a_stream_goes_on_where_it_broke_off(either: Either) -> None:
     server = Scripted(
         deque(
             [
-                [QUICK, change(1, "queued"), 'event: progress\ndata: {"fraction": 0.5}\n\n'],
+                [
+                    "retry: 10\nid: 0\n\n",
+                    change(1, "queued"),
+                    'event: progress\ndata: {"fraction": 0.5}\n\n',
+                ],
                 [": heartbeat\n\n", change(2, "running"), 'id: 3\nevent: change\ndata: {"se'],
                 (503, '{"code": "storage-unavailable"}'),
                 [change(3, "retrying"), change(4, "running")],
@@ -100,13 +104,14 @@ async def test_a_replayed_task_is_watched_to_its_last_end(either: Either) -> Non
 
 
 async def test_the_stream_of_all_tasks_does_not_end_with_one(either: Either) -> None:
-    """It goes on until its reader goes; then the server learns of it."""
-    server = Scripted(deque([[QUICK, change(7, "succeeded")], [change(8, "failed"), HANG]]))
+    """It goes on until its reader goes; a heartbeat tells how far the rest has been read."""
+    first = [QUICK, change(7, "succeeded"), ": still here\nid: 12\n\n"]
+    server = Scripted(deque([first, [change(13, "failed"), HANG]]))
     async with served(server.app()) as url, asyncio.timeout(10):
         news = await either.take(url, "stream", type="a.*", label=["k:1", "k:2"], most=2)
-        assert [each.id for each in news] == ["7", "8"]
+        assert [each.id for each in news] == ["7", "13"]
         await server.let_go.wait()
-    assert server.resumed == [None, "7"]
+    assert server.resumed == [None, "12"]
     assert server.queries[1] == {"type": ["a.*"], "label": ["k:1", "k:2"]}
 
 
