@@ -7,6 +7,7 @@ from typing import ParamSpec, TypeVar
 
 import psycopg
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -50,7 +51,7 @@ def exits_cleanly(command: Callable[P, R]) -> Callable[P, R]:
 
 def table(columns: Sequence[str]) -> Table:
     """Return an empty table that cuts nothing off; ids stay on one line, so as to be copied."""
-    made = Table()
+    made = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         made.add_column(column, no_wrap=column in ("id", "sample"), overflow="fold")
     return made
