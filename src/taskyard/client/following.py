@@ -16,10 +16,10 @@ LONGEST_SILENCE = 60.0  # seconds; the server sends heartbeats far more often
 
 
 class News(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of a stream: `kind` is change, progress or log, `data` its document.
+    """One event of a stream: `kind` is change, progress, log or gap, `data` its document.
 
-    `id` is where to go on from: the number of a change in its task's history, or its position in
-    the history of all tasks. Progress and log have that of the change before them.
+    `id` is where to go on from. A gap says, in `data["reason"]`, that what came after the place to
+    go on from is not kept any more.
     """
 
     kind: str
@@ -68,6 +68,8 @@ class Following:
                 if not event.kind:
                     self.over = self._ended
                     continue
+                if event.kind == "dropped":
+                    continue  # who reads too slowly is sent away, and goes on where it was
                 news = _news(event)
                 if self.task_only and news.kind == "change":
                     self._ended = news.data.get("state") in ENDED
@@ -80,7 +82,8 @@ class Following:
 
         Raises Unreachable and TaskyardProblem when going on is no use.
         """
-        if outcome is None and self._ended:
+        nothing_more = isinstance(outcome, Reply) and outcome.status == 204
+        if nothing_more or (outcome is None and self._ended):
             self.over = True
             return Pause(0)
         came = outcome or Silence(why="the server ended the stream", sent=True)

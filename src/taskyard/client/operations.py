@@ -46,7 +46,7 @@ class Filters(TypedDict, total=False):
     type: str | None
     state: str | None
     pool: str | None
-    label: Iterable[str] | None
+    label: str | Iterable[str] | None
     created_after: datetime | str | None
     created_before: datetime | str | None
 
@@ -58,7 +58,7 @@ class DeadLetterFilters(TypedDict, total=False):
     state: str | None
     pool: str | None
     code: str | None
-    label: Iterable[str] | None
+    label: str | Iterable[str] | None
     finished_after: datetime | str | None
     finished_before: datetime | str | None
 
@@ -73,12 +73,15 @@ class ReplayOptions(TypedDict, total=False):
 
 
 class StreamFilters(TypedDict, total=False):
-    """Which tasks a stream is of."""
+    """Which changes a stream is of: any of each kind, and all of the labels.
 
-    type: str | None
-    state: str | None
-    pool: str | None
-    label: Iterable[str] | None
+    `type` may be a topic pattern such as "image.*".
+    """
+
+    type: str | Iterable[str] | None
+    state: str | Iterable[str] | None
+    pool: str | Iterable[str] | None
+    label: str | Iterable[str] | None
 
 
 def body_of(value: Any) -> bytes:

@@ -95,6 +95,25 @@ async def test_a_stream_ends_with_its_task_even_if_the_server_holds_on(either: E
     assert server.resumed == ["0"]
 
 
+async def test_who_knows_all_of_an_ended_task_is_told_nothing(either: Either) -> None:
+    """204: there is no more, so the client does not come back."""
+    server = Scripted(deque([(204, "")]))
+    async with served(server.app()) as url:
+        assert await either.take(url, "watch", "t1", after="5") == []
+    assert server.resumed == ["5"]
+
+
+async def test_who_reads_too_slowly_goes_on_where_it_was(either: Either) -> None:
+    """Being dropped is the client's own business; a gap is the reader's."""
+    dropped = 'event: dropped\ndata: {"reason": "too slow"}\n\n'
+    gap = 'event: gap\ndata: {"reason": "not kept"}\n\n'
+    server = Scripted(deque([[QUICK, change(1, "running"), dropped], [gap, change(9, "failed")]]))
+    async with served(server.app()) as url:
+        news = await either.take(url, "watch", "t1")
+    assert [each.kind for each in news] == ["change", "gap", "change"]
+    assert server.resumed == [None, "1"]
+
+
 async def test_a_replayed_task_is_watched_to_its_last_end(either: Either) -> None:
     """An end that is followed by more was none."""
     script = [QUICK + change(1, "failed") + change(2, "pending"), change(3, "succeeded")]
