@@ -35,7 +35,7 @@ from taskyard.client.documents import (
     TaskPage,
 )
 from taskyard.client.errors import ClientError, TaskyardProblem, Timeout, Unreachable
-from taskyard.client.following import News
+from taskyard.client.stream_documents import Gap, LogLine, News, TaskChange, TaskLog
 from taskyard.client.yard_documents import Explanation, Pool, PoolList, TaskType, TaskTypeList
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ __all__ = [
     "ClientError",
     "Explanation",
     "Fault",
+    "Gap",
     "History",
+    "LogLine",
     "News",
     "Pool",
     "PoolList",
@@ -66,7 +68,9 @@ __all__ = [
     "Receipt",
     "ReplayReport",
     "Task",
+    "TaskChange",
     "TaskError",
+    "TaskLog",
     "TaskPage",
     "TaskType",
     "TaskTypeList",

@@ -23,7 +23,7 @@ from taskyard.client.documents import (
     TaskPage,
 )
 from taskyard.client.exchange import Call, Dialog, Outcome, Request
-from taskyard.client.following import Following, News
+from taskyard.client.following import Following
 from taskyard.client.operations import (
     DeadLetterFilters,
     Filters,
@@ -32,6 +32,7 @@ from taskyard.client.operations import (
     StreamFilters,
 )
 from taskyard.client.repeats import Repeats, ask
+from taskyard.client.stream_documents import News, TaskLog
 from taskyard.client.yard_documents import Explanation, Pool, PoolList, TaskType, TaskTypeList
 
 T = TypeVar("T")
@@ -181,6 +182,10 @@ class AsyncClient:
     async def history(self, task_id: str) -> History:
         """Return every change of a task so far, in order."""
         return await self._ask(operations.history(task_id))
+
+    async def log(self, task_id: str) -> TaskLog:
+        """Return the newest lines that a task has said with `current.log`, in order."""
+        return await self._ask(operations.log(task_id))
 
     async def dead_letters(
         self,

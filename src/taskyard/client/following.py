@@ -1,30 +1,25 @@
 """Following an event stream over broken connections and restarts of the server."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import InitVar, dataclass, field, replace
+from typing import Any
 
 import msgspec
 
-from taskyard.client.documents import ENDED, Json, Problem
+from taskyard.client.documents import ENDED, Change, Problem, Progress
 from taskyard.client.errors import TaskyardProblem, Unreachable
-from taskyard.client.event_parser import Event, EventParser
+from taskyard.client.event_parser import EventParser
 from taskyard.client.exchange import Outcome, Pause, Reply, Request, Silence, problem
 from taskyard.client.repeats import Repeats, Trouble, may_repeat, retry_after
+from taskyard.client.stream_documents import Gap, LogLine, News, TaskChange
 
 MEDIA_TYPE = "text/event-stream"
 LONGEST_SILENCE = 60.0  # seconds; the server sends heartbeats far more often
 
 
-class News(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of a stream: `kind` is change, progress, log or gap, `data` its document.
-
-    `id` is where to go on from. A gap says, in `data["reason"]`, that what came after the place to
-    go on from is not kept any more.
-    """
-
-    kind: str
-    id: str
-    data: Json
+# The kinds of events, and what each holds. A newer server may tell of others: they are passed over.
+_OF_ONE_TASK: Mapping[str, type[Any]] = {"change": Change, "progress": Progress, "log": LogLine}
+_OF_ALL_TASKS: Mapping[str, type[Any]] = {"change": TaskChange, "gap": Gap}
 
 
 @dataclass(slots=True)
@@ -45,6 +40,10 @@ class Following:
 
     def __post_init__(self, after: str) -> None:
         self._parser = EventParser(last_id=after)
+
+    @property
+    def _kinds(self) -> Mapping[str, type[Any]]:
+        return _OF_ONE_TASK if self.task_only else _OF_ALL_TASKS
 
     def request(self) -> Request:
         """Return the request that begins the stream, or goes on where it broke off."""
@@ -68,12 +67,13 @@ class Following:
                 if not event.kind:
                     self.over = self._ended
                     continue
-                if event.kind == "dropped":
-                    continue  # who reads too slowly is sent away, and goes on where it was
-                news = _news(event)
-                if self.task_only and news.kind == "change":
-                    self._ended = news.data.get("state") in ENDED
-                yield news
+                # "dropped" is one: who reads too slowly is sent away, and goes on where it was.
+                if (kind := self._kinds.get(event.kind)) is None:
+                    continue
+                data = msgspec.json.decode(event.data, type=kind)
+                if isinstance(data, Change):
+                    self._ended = data.state in ENDED
+                yield News(id=event.id, data=data)
         except ValueError as error:  # msgspec's errors are ValueErrors too
             raise TaskyardProblem(_no_stream(200, str(error))) from None
 
@@ -95,10 +95,6 @@ class Following:
         if pause is None:
             raise _given_up(came)
         return pause
-
-
-def _news(event: Event) -> News:
-    return News(kind=event.kind, id=event.id, data=msgspec.json.decode(event.data, type=Json))
 
 
 def _given_up(outcome: Outcome) -> TaskyardProblem | Unreachable:

@@ -21,6 +21,7 @@ from taskyard.client.documents import (
     TaskPage,
 )
 from taskyard.client.exchange import Call, Params, Request
+from taskyard.client.stream_documents import TaskLog
 from taskyard.client.yard_documents import Explanation, Pool, PoolList, TaskType, TaskTypeList
 
 LONGEST_WAIT = 60  # seconds, the server's bound of one long poll
@@ -152,6 +153,11 @@ def history(task_id: str) -> Call[History]:
     headers = {"Accept": "application/json"}
     path = f"/v1/tasks/{_name(task_id)}/events"
     return Call(Request(method="GET", path=path, headers=headers), History)
+
+
+def log(task_id: str) -> Call[TaskLog]:
+    """Return what a task has said."""
+    return Call(Request(method="GET", path=f"/v1/tasks/{_name(task_id)}/log"), TaskLog)
 
 
 def watch(task_id: str) -> Request:

@@ -1,6 +1,7 @@
 """Streams: taken up again where they broke off, ended with their task, let go when nobody reads."""
 
 import asyncio
+import json
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -9,14 +10,32 @@ from typing import Any
 import pytest
 from quart import Quart, Response, request
 
-from taskyard.client import AsyncClient, TaskyardProblem, Unreachable
+from taskyard.client import (
+    AsyncClient,
+    Change,
+    Gap,
+    Progress,
+    TaskChange,
+    TaskyardProblem,
+    Unreachable,
+)
 from tests.integration.client.conftest import Either, served
 
 HANG = "hang"  # keep the connection open and say nothing
 
 
-def change(number: int, state: str) -> str:
-    return f'event: change\nid: {number}\ndata: {{"seq": {number}, "state": "{state}"}}\n\n'
+KNOWN = {"at": "2026-01-31T12:00:00Z", "generation": 1, "attempt": 1, "worker": None}
+KNOWN |= {"reason": None, "error": None, "detail": None}
+OF_ALL = {"task": "t", "type": "a.b", "pool": "a", "labels": {}}
+
+
+def change(number: int, state: str, **more: Any) -> str:
+    data = json.dumps({"seq": number, "state": state, **KNOWN, **more})
+    return f"event: change\nid: {number}\ndata: {data}\n\n"
+
+
+def of_all(position: int, state: str) -> str:
+    return change(position, state, position=position, **OF_ALL)
 
 
 @dataclass
@@ -67,7 +86,7 @@ async def test_a_stream_goes_on_where_it_broke_off(either: Either) -> None:
                 [
                     "retry: 10\nid: 0\n\n",
                     change(1, "queued"),
-                    'event: progress\ndata: {"fraction": 0.5}\n\n',
+                    'event: progress\ndata: {"fraction": 0.5, "message": "m"}\n\n',
                 ],
                 [": heartbeat\n\n", change(2, "running"), 'id: 3\nevent: change\ndata: {"se'],
                 (503, '{"code": "storage-unavailable"}'),
@@ -78,11 +97,9 @@ async def test_a_stream_goes_on_where_it_broke_off(either: Either) -> None:
     )
     async with served(server.app()) as url:
         news = await either.take(url, "watch", "t1")
-    assert [(each.kind, each.id) for each in news] == [
-        ("change", "1"), ("progress", "1"), ("change", "2"), ("change", "3"), ("change", "4"),
-        ("change", "5"),
-    ]  # fmt: skip
-    assert news[1].data == {"fraction": 0.5}
+    assert [each.id for each in news] == ["1", "1", "2", "3", "4", "5"]
+    assert news.pop(1).data == Progress(fraction=0.5, message="m")
+    assert [(each.data.seq, type(each.data)) for each in news] == [(n, Change) for n in range(1, 6)]
     assert server.resumed == [None, "1", "2", "2", "4"]
 
 
@@ -104,14 +121,16 @@ async def test_who_knows_all_of_an_ended_task_is_told_nothing(either: Either) ->
 
 
 async def test_who_reads_too_slowly_goes_on_where_it_was(either: Either) -> None:
-    """Being dropped is the client's own business; a gap is the reader's."""
+    """Being dropped is the client's business, a gap the reader's, what is unknown nobody's."""
+    unknown = "event: weather\nid: 8\ndata: fair\n\n"
     dropped = 'event: dropped\ndata: {"reason": "too slow"}\n\n'
     gap = 'event: gap\ndata: {"reason": "not kept"}\n\n'
-    server = Scripted(deque([[QUICK, change(1, "running"), dropped], [gap, change(9, "failed")]]))
+    first = [QUICK, of_all(7, "running"), unknown, dropped]
+    server = Scripted(deque([first, [gap, of_all(9, "failed"), HANG]]))
     async with served(server.app()) as url:
-        news = await either.take(url, "watch", "t1")
-    assert [each.kind for each in news] == ["change", "gap", "change"]
-    assert server.resumed == [None, "1"]
+        news = await either.take(url, "stream", most=3)
+    assert [type(each.data) for each in news] == [TaskChange, Gap, TaskChange]
+    assert server.resumed == [None, "8"]
 
 
 async def test_a_replayed_task_is_watched_to_its_last_end(either: Either) -> None:
@@ -124,11 +143,11 @@ async def test_a_replayed_task_is_watched_to_its_last_end(either: Either) -> Non
 
 async def test_the_stream_of_all_tasks_does_not_end_with_one(either: Either) -> None:
     """It goes on until its reader goes; a heartbeat tells how far the rest has been read."""
-    first = [QUICK, change(7, "succeeded"), ": still here\nid: 12\n\n"]
-    server = Scripted(deque([first, [change(13, "failed"), HANG]]))
+    first = [QUICK, of_all(7, "succeeded"), ": still here\nid: 12\n\n"]
+    server = Scripted(deque([first, [of_all(13, "failed"), HANG]]))
     async with served(server.app()) as url, asyncio.timeout(10):
         news = await either.take(url, "stream", type="a.*", label=["k:1", "k:2"], most=2)
-        assert [each.id for each in news] == ["7", "13"]
+        assert [(each.id, each.data.position) for each in news] == [("7", 7), ("13", 13)]
         await server.let_go.wait()
     assert server.resumed == [None, "12"]
     assert server.queries[1] == {"type": ["a.*"], "label": ["k:1", "k:2"]}
