@@ -1,7 +1,7 @@
 """The client for ordinary code: it holds dialogs over httpx.Client."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -124,11 +124,13 @@ class Client:
         """Return the task once it has ended. Raises Timeout after `within` seconds."""
         return self._hold(dialogs.wait(task_id, within=within, repeats=self._repeats))
 
-    def watch(self, task_id: str, *, after: str = "") -> Iterator[News]:
+    def watch(self, task_id: str, *, after: str = "") -> Generator[News, None, None]:
         """Yield what happens to a task, from its beginning or `after` an id, until it has ended."""
         return self._follow(operations.watch(task_id), after=after, task_only=True)
 
-    def stream(self, *, after: str = "", **filters: Unpack[StreamFilters]) -> Iterator[News]:
+    def stream(
+        self, *, after: str = "", **filters: Unpack[StreamFilters]
+    ) -> Generator[News, None, None]:
         """Yield what happens to all tasks, from now or `after` an id, without end."""
         return self._follow(operations.stream(filters), after=after, task_only=False)
 
@@ -239,7 +241,9 @@ class Client:
             return wire.silence(error, self._url)
         return wire.head(response, response.content)
 
-    def _follow(self, origin: Request, *, after: str, task_only: bool) -> Iterator[News]:
+    def _follow(
+        self, origin: Request, *, after: str, task_only: bool
+    ) -> Generator[News, None, None]:
         following = Following(origin, self._repeats, task_only=task_only, after=after)
         while not following.over:
             outcome: Outcome | None = None

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from quart import Quart, Response, request
 from taskyard.client import (
     AsyncClient,
     Change,
+    Client,
     Gap,
     Progress,
     TaskChange,
@@ -195,3 +197,18 @@ async def test_a_cancelled_watcher_closes_its_connection() -> None:
         with pytest.raises(asyncio.CancelledError):
             await watching
         await server.let_go.wait()
+
+
+async def test_who_leaves_a_stream_closes_its_connection() -> None:
+    """While the client goes on with other things."""
+    server = Scripted(deque([[of_all(1, "running"), HANG], [of_all(2, "running"), HANG]]))
+    async with served(server.app()) as url, AsyncClient(url) as client, asyncio.timeout(10):
+        async with aclosing(client.stream()) as stream:
+            assert (await anext(stream)).id == "1"
+        await server.let_go.wait()
+        server.let_go.clear()
+        with Client(url) as other:
+            news = other.stream()
+            assert (await asyncio.to_thread(next, news)).id == "2"
+            await asyncio.to_thread(news.close)
+            await server.let_go.wait()
