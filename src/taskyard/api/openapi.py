@@ -22,6 +22,7 @@ from taskyard.api.operation import (
     TEXT,
     TIME,
     UNREADABLE,
+    WAIT,
     Json,
     Operation,
 )
@@ -35,6 +36,12 @@ _KEY = (
     "Makes it safe to send the request again: one key, one task. A string in quotes or bare, 1 to "
     "255 printable ASCII characters; for a batch at most 250.",
 )
+_PREFER = (
+    "Prefer",
+    {**TEXT, "examples": ["wait=10", "respond-async"]},
+    "RFC 7240. `wait=N`: wait up to N seconds, at most 60, for the task to end. "
+    "`respond-async`: do not wait. What was honoured is said in Preference-Applied.",
+)
 _REPLAYED = {"Idempotency-Replayed": {"schema": {"const": "true"}}}
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -45,8 +52,9 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Submit a task",
         description="The reply is sent after the task is committed: 202 means durable. With an "
         "Idempotency-Key it may be sent again: the same request gets the same reply, with the "
-        "header `Idempotency-Replayed: true`; another request gets 422.",
-        headers=(_KEY,),
+        "header `Idempotency-Replayed: true`; another request gets 422. With `Prefer: wait=N` the "
+        "reply is 200 with the whole task if that ends in time.",
+        headers=(_KEY, _PREFER),
         body={JSON: Submission},
         example={
             "type": "image.thumbnail",
@@ -56,6 +64,8 @@ OPERATIONS: tuple[Operation, ...] = (
         },
         status=202,
         answer=views.AcceptedView,
+        also=(200,),
+        also_answer=views.TaskView,
         refusals={
             **UNREADABLE,
             404: ("unknown-task-type",),
@@ -108,6 +118,12 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/tasks/{task}",
         tag="Tasks",
         summary="Read a task",
+        description="With `wait` the reply comes once the task has ended, or when the time is up, "
+        "as it stands then. With If-None-Match it is 304 when nothing has changed.",
+        query=(WAIT,),
+        headers=(
+            ("If-None-Match", TEXT, "The ETag of an earlier reply: 304 if it would be the same."),
+        ),
         answer=views.TaskView,
         refusals={**NO_TASK, **AWAY},
     ),
@@ -226,9 +242,9 @@ def _operation(operation: Operation) -> Json:
             **{
                 str(status): {
                     "description": _DESCRIPTIONS[status],
-                    "content": {JSON: {"schema": _schema(operation.answer)}},
+                    "content": {JSON: {"schema": _schema(answer)}},
                 }
-                for status in (operation.status, *operation.also)
+                for status, answer in _answers(operation)
             },
             **_refusals(operation),
         },
@@ -248,6 +264,11 @@ def _operation(operation: Operation) -> Json:
         content[JSON]["example"] = operation.example
         described["requestBody"] = {"required": operation.body_required, "content": content}
     return described
+
+
+def _answers(operation: Operation) -> list[tuple[int, Any]]:
+    other = operation.also_answer or operation.answer
+    return [(operation.status, operation.answer), *((status, other) for status in operation.also)]
 
 
 def _refusals(operation: Operation) -> Json:

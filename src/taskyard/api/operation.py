@@ -14,6 +14,7 @@ Json = dict[str, Any]
 class Operation:
     """One method of one path, answered with `status` or one of `also`.
 
+    Those of `also` have the body `also_answer`, if it is another.
     `refusals` maps a status to the codes it may come with.
     """
 
@@ -30,6 +31,7 @@ class Operation:
     also: tuple[int, ...] = ()
     body_required: bool = True
     answer: Any = None
+    also_answer: Any = None
     refusals: Mapping[int, tuple[str, ...]] | None = None
 
 
@@ -40,5 +42,10 @@ AWAY = {503: ("storage-unavailable",)}
 NO_TASK = {404: ("task-not-found",), 410: ("task-gone",)}
 
 LABEL = ("label", TEXT, "Only with this label, written key:value; may be repeated.")
+WAIT = (
+    "wait",
+    {"type": "integer", "minimum": 0},
+    "Seconds to wait for the end of the task; more than 60 are cut to 60.",
+)
 LIMIT = ("limit", {"type": "integer", "minimum": 1, "maximum": 500}, "Page size; else 50.")
 CURSOR = ("cursor", TEXT, "`next_cursor` of the page before.")

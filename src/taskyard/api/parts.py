@@ -7,6 +7,7 @@ from taskyard.core.routing import RoutingTable
 from taskyard.services.catalog import Catalog
 from taskyard.services.dispatch import FreshWakeUps
 from taskyard.services.intake import Intake
+from taskyard.services.waiting import Waiting
 from taskyard.storage.pool import Pool
 
 
@@ -22,3 +23,4 @@ class Parts:
     intake: Intake
     fresh: FreshWakeUps
     catalog: Catalog
+    waiting: Waiting

@@ -1,9 +1,10 @@
 """From records to what clients see."""
 
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
-from quart import Response
+from quart import Response, request
 
 from taskyard.api.views import (
     AcceptedView,
@@ -195,3 +196,13 @@ def respond(
 ) -> Response:
     """Return a JSON response."""
     return Response(msgspec.json.encode(body), status, headers, content_type=media_type)
+
+
+def respond_tagged(body: Any) -> Response:
+    """Return a JSON response with an ETag; 304 when the client has these very bytes already."""
+    data = msgspec.json.encode(body)
+    tag = blake2b(data, digest_size=12).hexdigest()
+    headers = {"ETag": f'"{tag}"', "Cache-Control": "no-cache"}
+    if request.if_none_match.contains_weak(tag):
+        return Response(status=304, headers=headers)
+    return Response(data, 200, headers, content_type="application/json")

@@ -6,6 +6,7 @@ import msgspec
 from quart import Blueprint, Response, request
 
 from taskyard.api.parts import Parts
+from taskyard.api.prefer import wait_asked
 from taskyard.api.query import (
     PAGE,
     Readers,
@@ -16,7 +17,7 @@ from taskyard.api.query import (
     one_of,
     read_query,
 )
-from taskyard.api.render import respond, task_view
+from taskyard.api.render import respond, respond_tagged, task_view
 from taskyard.api.request import task_id, to_cursor
 from taskyard.api.views import CancelView, TaskPage
 from taskyard.core.errors import TaskNotFound
@@ -24,6 +25,7 @@ from taskyard.core.retention import why_absent
 from taskyard.core.states import State
 from taskyard.core.task import TaskId
 from taskyard.services.cancel import Receipt, cancel
+from taskyard.services.waiting import at_its_end
 from taskyard.storage import tasks as tasks_table
 from taskyard.storage.pool import borrowed
 
@@ -48,11 +50,14 @@ def tasks_blueprint(parts: Parts) -> Blueprint:
     @blueprint.get("/v1/tasks/<task>")
     async def get(task: str) -> Response:
         wanted = task_id(task)
-        async with borrowed(parts.pool) as connection:
-            found = await tasks_table.get(connection, wanted)
+        if seconds := wait_asked():
+            found = await at_its_end(parts.pool, parts.waiting, wanted, seconds=seconds)
+        else:
+            async with borrowed(parts.pool) as connection:
+                found = await tasks_table.get(connection, wanted)
         if found is None:
             raise why_absent(wanted, table=parts.table, now=datetime.now(UTC))
-        return respond(task_view(found))
+        return respond_tagged(task_view(found))
 
     @blueprint.get("/v1/tasks/<task>/events")
     async def events(task: str) -> Response:

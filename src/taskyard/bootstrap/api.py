@@ -29,6 +29,7 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
     from taskyard.services.catalog import Catalog
     from taskyard.services.dispatch import open_fresh
     from taskyard.services.intake import open_intake
+    from taskyard.services.waiting import open_waiting
     from taskyard.storage.pool import open_pool
 
     catalog = Catalog()
@@ -38,6 +39,7 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
         publisher = await enter(open_publisher(given.amqp_url, exchange_name(given.prefix)))
         fresh = await enter(open_fresh(publisher=publisher, pool=pool))
         intake = await enter(open_intake(pool, fresh, largest_backlog=given.largest_backlog))
+        waiting = await enter(open_waiting(pool, given.database_url))
         await enter(beside(_follow_task_types(given, catalog, pool), name="task types"))
         yield Parts(
             table=routing(given),
@@ -48,6 +50,7 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
             intake=intake,
             fresh=fresh,
             catalog=catalog,
+            waiting=waiting,
         )
 
 

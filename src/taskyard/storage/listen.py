@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
+from typing import NamedTuple
 
 import psycopg
 import structlog
@@ -15,17 +16,25 @@ log = structlog.get_logger(__name__)
 DISPATCH = "taskyard_dispatch"  # something to publish, or a new date to wait for
 TASK_TYPES = "taskyard_task_types"  # a worker announced task types
 STOP = "taskyard_stop"  # a running task was cancelled; the payload is its id
+ENDED = "taskyard_ended"  # a watched task has ended; the payload is its id
 TOPOLOGY = "taskyard_topology"  # a pool may have another queue
 
 _RECONNECT_AFTER = 1.0
 _TURN = 1.0  # seconds between looks at whether a blocking listener should end
 
 
-async def listen(url: str, *channels: str, name: str) -> AsyncIterator[str]:
-    """Yield the channel of each notification.
+class Heard(NamedTuple):
+    """A notification; `payload` is empty when the connection is new and any may have been lost."""
 
-    Every channel is yielded once after each (re)connect too: what was notified while the
-    connection was away is lost, so the listener must look for itself.
+    channel: str
+    payload: str
+
+
+async def listen(url: str, *channels: str, name: str) -> AsyncIterator[Heard]:
+    """Yield each notification.
+
+    Every channel is yielded once after each (re)connect too, without a payload: what was notified
+    while the connection was away is lost, so the listener must look for itself.
     """
     while True:
         try:
@@ -34,9 +43,9 @@ async def listen(url: str, *channels: str, name: str) -> AsyncIterator[str]:
                 for channel in channels:
                     await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
                 for channel in channels:
-                    yield channel
+                    yield Heard(channel, "")
                 async for notification in connection.notifies():
-                    yield notification.channel
+                    yield Heard(notification.channel, notification.payload)
         except psycopg.OperationalError as error:
             log.warning("listening connection lost", error=str(error).strip())
         await asyncio.sleep(_RECONNECT_AFTER)

@@ -94,6 +94,7 @@ def _columns(tasks: Sequence[NewTask]) -> dict[str, list[Any]]:
         "expires_ins": [task.expires_in for task in tasks],
         "deadlines": [task.deadline for task in tasks],
         "holds": [task.hold for task in tasks],
+        "watched": [task.watched for task in tasks],
     }
 
 

@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -13,42 +12,16 @@ from quart import Response
 from quart.typing import TestClientProtocol as HttpClient
 from werkzeug.datastructures import Headers
 
-from taskyard.api.app import create_app
-from taskyard.api.parts import Parts
-from taskyard.broker.publisher import open_publisher
-from taskyard.broker.wakeup import exchange_name
 from taskyard.core.routing import Pool, RoutingTable, TaskDefaults
-from taskyard.dev.processes import free_port
-from taskyard.services.catalog import Catalog
-from taskyard.services.dispatch import open_fresh
-from taskyard.services.intake import open_intake
-from taskyard.storage.pool import open_pool
+from tests.application import TABLE, api
 
 Connection = psycopg.AsyncConnection[Any]
-TABLE = RoutingTable(pools={"p": Pool(name="p", tasks=("a.*",), modules=("m",))}, defaults={})
 MOVED = RoutingTable(
     pools={"q": Pool(name="q", tasks=("a.*",), modules=("m",))},
     defaults={"a.b": TaskDefaults(priority=9)},
 )
 EMPTY = RoutingTable(pools={}, defaults={})
 ORDER: dict[str, Any] = {"type": "a.b", "args": {"x": 1}}
-
-
-@asynccontextmanager
-async def api(database_url: str, table: RoutingTable = TABLE) -> AsyncIterator[HttpClient]:
-    """One API process; the broker is away and does not matter."""
-    async with AsyncExitStack() as stack:
-        enter = stack.enter_async_context
-        nowhere = f"amqp://u:p@127.0.0.1:{free_port()}/v"
-        pool = await enter(open_pool(database_url, name="tests", size=4))
-        publisher = await enter(open_publisher(nowhere, exchange_name("none")))
-        fresh = await enter(open_fresh(publisher=publisher, pool=pool))
-        parts = Parts(
-            table=table, prefix="none", amqp_url=nowhere, pool=pool, publisher=publisher,
-            intake=await enter(open_intake(pool, fresh, largest_backlog=1000)), fresh=fresh,
-            catalog=Catalog(),
-        )  # fmt: skip
-        yield create_app(parts).test_client()
 
 
 async def post(

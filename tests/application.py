@@ -1,0 +1,43 @@
+"""The HTTP application on a real database, as one API process has it, without a server around."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from quart.typing import TestClientProtocol as HttpClient
+
+from taskyard.api.app import create_app
+from taskyard.api.parts import Parts
+from taskyard.broker.publisher import open_publisher
+from taskyard.broker.wakeup import exchange_name
+from taskyard.core.routing import Pool, RoutingTable
+from taskyard.dev.processes import free_port
+from taskyard.services.catalog import Catalog
+from taskyard.services.dispatch import open_fresh
+from taskyard.services.intake import open_intake
+from taskyard.services.waiting import open_waiting
+from taskyard.storage.pool import open_pool
+
+TABLE = RoutingTable(pools={"p": Pool(name="p", tasks=("a.*",), modules=("m",))}, defaults={})
+
+
+@asynccontextmanager
+async def open_parts(database_url: str, table: RoutingTable = TABLE) -> AsyncIterator[Parts]:
+    """What one API process works with; the broker is away and does not matter."""
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        nowhere = f"amqp://u:p@127.0.0.1:{free_port()}/v"
+        pool = await enter(open_pool(database_url, name="tests", size=4))
+        publisher = await enter(open_publisher(nowhere, exchange_name("none")))
+        fresh = await enter(open_fresh(publisher=publisher, pool=pool))
+        yield Parts(
+            table=table, prefix="none", amqp_url=nowhere, pool=pool, publisher=publisher,
+            intake=await enter(open_intake(pool, fresh, largest_backlog=1000)), fresh=fresh,
+            catalog=Catalog(), waiting=await enter(open_waiting(pool, database_url)),
+        )  # fmt: skip
+
+
+@asynccontextmanager
+async def api(database_url: str, table: RoutingTable = TABLE) -> AsyncIterator[HttpClient]:
+    """A client of one API process."""
+    async with open_parts(database_url, table) as parts:
+        yield create_app(parts).test_client()
