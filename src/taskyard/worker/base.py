@@ -25,7 +25,6 @@ from taskyard.core.task import Failure, Lease, LeaseToken, TaskId
 from taskyard.storage import attempts, reconciliation
 from taskyard.worker import signature
 from taskyard.worker.current import Running, current, running
-from taskyard.worker.effects import Effects
 from taskyard.worker.outcome import (
     ArgumentsDoNotFit,
     Failed,
@@ -80,9 +79,11 @@ class TaskyardTask(celery.Task):
             except Reject:
                 raise
             except Interrupted:
+                it.spoken.write()
                 stored = runtime.durably(lambda c: attempts.cancel(c, lease.id, lease.token))
             except Exception as error:
                 it.effects.undo()
+                it.spoken.write()
                 took = time.monotonic() - claimed_at
                 overdue = lease.seconds_left is not None and took >= lease.seconds_left
                 self._conclude(runtime, lease, error, overdue=overdue)
@@ -96,10 +97,11 @@ class TaskyardTask(celery.Task):
         with _stopped_at_deadline(it.lease):
             result = self.run(**self._bound(it.lease.args))
             if inspect.iscoroutine(result):
-                stored, result = asyncio.run(_awaited(result, it.effects))
+                stored, result = asyncio.run(_awaited(result, it))
                 if stored is not None:
                     return stored
             result = encode(result)
+        it.spoken.write()
         try:
             if it.effects.are_sync:
                 return _committed(it, result)
@@ -189,17 +191,16 @@ def _stopped_at_deadline(lease: Lease) -> Iterator[None]:
         alarm.cancel()
 
 
-async def _awaited(
-    coroutine: Coroutine[Any, Any, Any], effects: Effects
-) -> tuple[bool | None, Any]:
+async def _awaited(coroutine: Coroutine[Any, Any, Any], it: Running) -> tuple[bool | None, Any]:
     """Await an async task; finish it here, in its loop, if it began a transaction here."""
     try:
         result = await coroutine
-        if not effects.are_async:
+        if not it.effects.are_async:
             return None, result
-        return await effects.finish_async(encode(result)), None
+        it.spoken.write()  # with the lease, which ends here
+        return await it.effects.finish_async(encode(result)), None
     finally:
-        await effects.undo_async()
+        await it.effects.undo_async()
 
 
 def _committed(it: Running, result: str) -> bool:

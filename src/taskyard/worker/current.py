@@ -15,6 +15,7 @@ from taskyard.storage import attempts, memos
 from taskyard.worker.effects import Effects, Transaction
 from taskyard.worker.outcome import Interrupted
 from taskyard.worker.runtime import Runtime
+from taskyard.worker.spoken import Spoken
 
 _LEAST_INTERVAL = 0.2  # seconds between two writes of progress, or two looks for a cancel
 
@@ -28,6 +29,7 @@ class Running:
     runtime: Runtime
     lease: Lease
     effects: Effects
+    spoken: Spoken
     told_at: float = float("-inf")
     looked_at: float = float("-inf")
     cancelled: bool = False
@@ -97,6 +99,16 @@ class Current:
             running.cancelled = True
             raise Interrupted("the lease is gone" if said is None else "the task was cancelled")
 
+    def log(self, text: str, **fields: Any) -> None:
+        """Add a line to the log of the task, with any fields that JSON can hold.
+
+        The newest 100 lines are kept with the task, of at most 1,000 characters and 4 KiB of
+        fields; `taskyard watch` shows them as they come. Lines that follow each other closely are
+        written together, at most every 0.2 s.
+        """
+        if (running := _running.get()) is not None:
+            running.spoken.say(text, fields)
+
     def transaction(self) -> Transaction:
         """Return the finishing transaction: `with current.transaction() as connection`.
 
@@ -147,7 +159,7 @@ def _inside(what: str) -> Running:
 @contextmanager
 def running(runtime: Runtime, lease: Lease) -> Iterator[Running]:
     """Make `current` speak of this lease."""
-    it = Running(runtime, lease, Effects(runtime, lease))
+    it = Running(runtime, lease, Effects(runtime, lease), Spoken(runtime, lease))
     token = _running.set(it)
     try:
         yield it

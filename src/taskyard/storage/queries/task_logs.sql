@@ -1,0 +1,29 @@
+-- What attempts say while they run, and what is shown of it.
+
+-- name: keep_lines
+-- Add lines to the log of a task, if the lease is still ours, and drop those before the newest
+-- hundred. `offsets` number the lines from the one kept before on.
+WITH held AS (
+    SELECT id FROM tasks
+    WHERE id = %(id)s AND lease_token = %(token)s
+      AND set_config('synchronous_commit', 'off', true) > ''
+), before AS (
+    SELECT coalesce(max(number), 0) AS number FROM task_logs WHERE task_id = %(id)s
+), kept AS (
+    INSERT INTO task_logs (task_id, number, at, attempt, text, fields)
+    SELECT held.id, before.number + said.after, now() - said.age * interval '1 second',
+           %(attempt)s, said.text, said.fields::jsonb
+    FROM held, before,
+         unnest(%(offsets)s::integer[], %(ages)s::double precision[], %(texts)s::text[],
+                %(fields)s::text[]) AS said (after, age, text, fields)
+    RETURNING number
+), dropped AS (
+    DELETE FROM task_logs
+    WHERE task_id = %(id)s AND number <= (SELECT max(number) FROM kept) - 100
+)
+SELECT max(number) FROM kept;
+
+-- name: list_lines
+-- The log of a task behind a line, in order.
+SELECT number, at, attempt, text, fields FROM task_logs
+WHERE task_id = %(id)s AND number > %(after)s ORDER BY number;

@@ -1,0 +1,115 @@
+"""What an attempt says with `current.log`: gathered, and written a few times a second."""
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import psycopg
+import structlog
+
+from taskyard.core.task import Lease
+from taskyard.storage import task_logs
+from taskyard.storage.task_logs import MOST_LINES, SaidLine
+from taskyard.worker.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+WRITE_EVERY = 0.2  # seconds
+_LONGEST_TEXT = 1000  # characters
+_LONGEST_FIELDS = 4096  # bytes of JSON
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    number: int
+    at: float
+    text: str
+    fields: str
+
+
+class Spoken:
+    """The lines of one attempt that are not written yet: the newest hundred, no others are kept.
+
+    The first line is written at once. What follows it soon is written together, by a thread of a
+    timer, so that the last words before a long silence are seen as well.
+    """
+
+    def __init__(self, runtime: Runtime, lease: Lease) -> None:
+        self._runtime = runtime
+        self._lease = lease
+        self._lines: deque[_Said] = deque(maxlen=MOST_LINES)
+        self._said = self._written = 0
+        self._written_at = float("-inf")
+        self._writing = threading.Lock()
+        self._timer: threading.Timer | None = None
+
+    def say(self, text: str, fields: dict[str, Any]) -> None:
+        """Add a line."""
+        self._said += 1
+        line = _Said(self._said, time.monotonic(), _storable(text)[:_LONGEST_TEXT], _json(fields))
+        self._lines.append(line)
+        since = time.monotonic() - self._written_at
+        if since >= WRITE_EVERY:
+            self.write()
+        elif self._timer is None:
+            # Who goes on speaking writes before it strikes; it is for the words before a silence.
+            self._timer = threading.Timer(2 * WRITE_EVERY, self._write_later)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def write(self) -> None:
+        """Write what was said so far. What cannot be written is lost: the task is what counts."""
+        if (timer := self._timer) is not None:
+            timer.cancel()
+            self._timer = None
+        if self._lines:
+            self._write()
+
+    def _write_later(self) -> None:
+        """Write in a thread of the timer, over a connection of its own, and close that."""
+        self._timer = None
+        try:
+            self._write()
+        finally:
+            self._runtime.close()
+
+    def _write(self) -> None:
+        with self._writing:
+            lines = [self._lines.popleft() for _ in range(len(self._lines))]
+            if not lines:
+                return
+            self._written_at = now = time.monotonic()
+            said = [
+                SaidLine(
+                    offset=line.number - self._written,
+                    age=now - line.at,
+                    text=line.text,
+                    fields=line.fields,
+                )
+                for line in lines
+            ]
+            try:
+                task_logs.keep(self._runtime.cursor(), self._lease, said)
+            except psycopg.Error as error:
+                log.warning("log of a task not written", error=str(error).strip())
+            else:
+                self._written = lines[-1].number
+
+
+def _storable(text: object) -> str:
+    """Return text without what Postgres refuses: NUL and lone surrogates."""
+    return str(text).replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _json(fields: dict[str, Any]) -> str:
+    """Return fields as JSON; what has no form in JSON is shown as text."""
+    try:
+        text = msgspec.json.encode(fields, enc_hook=str).decode()
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        text = msgspec.json.encode({"unusable": _storable(error)}).decode()
+    if len(text) > _LONGEST_FIELDS:
+        text = msgspec.json.encode({"unusable": f"{len(text)} bytes of JSON"}).decode()
+    return text.replace("\\u0000", "\\ufffd")
