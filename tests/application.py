@@ -14,7 +14,9 @@ from taskyard.dev.processes import free_port
 from taskyard.services.catalog import Catalog
 from taskyard.services.dispatch import open_fresh
 from taskyard.services.intake import open_intake
+from taskyard.services.stream import open_stream
 from taskyard.services.waiting import open_waiting
+from taskyard.services.watch import open_watch
 from taskyard.storage.pool import open_pool
 
 TABLE = RoutingTable(pools={"p": Pool(name="p", tasks=("a.*",), modules=("m",))}, defaults={})
@@ -31,8 +33,9 @@ async def open_parts(database_url: str, table: RoutingTable = TABLE) -> AsyncIte
         fresh = await enter(open_fresh(publisher=publisher, pool=pool))
         yield Parts(
             table=table, prefix="none", amqp_url=nowhere, pool=pool, publisher=publisher,
-            intake=await enter(open_intake(pool, fresh, largest_backlog=1000)), fresh=fresh,
+            intake=await enter(open_intake(pool, fresh, largest_backlog=100_000)), fresh=fresh,
             catalog=Catalog(), waiting=await enter(open_waiting(pool, database_url)),
+            stream=await enter(open_stream(pool)), watch=await enter(open_watch(pool)),
         )  # fmt: skip
 
 

@@ -7,7 +7,9 @@ from taskyard.api.dead_letters import dead_letters_blueprint
 from taskyard.api.docs import docs_blueprint
 from taskyard.api.errors import register_errors
 from taskyard.api.health import health_blueprint
+from taskyard.api.histories import histories_blueprint
 from taskyard.api.parts import Parts
+from taskyard.api.streams import streams_blueprint
 from taskyard.api.submit import submit_blueprint
 from taskyard.api.tasks import tasks_blueprint
 from taskyard.api.yard import yard_blueprint
@@ -24,6 +26,8 @@ def create_app(parts: Parts) -> Quart:
     for blueprint in (
         submit_blueprint(parts),
         tasks_blueprint(parts),
+        histories_blueprint(parts),
+        streams_blueprint(parts),
         batch_blueprint(parts),
         dead_letters_blueprint(parts),
         yard_blueprint(parts),

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from taskyard.api import dead_letter_views, views
+from taskyard.api import dead_letter_views, stream_views, views
 from taskyard.api.dead_letter_operations import DEAD_LETTER_OPERATIONS
 from taskyard.api.errors import explanations
 from taskyard.api.operation import (
@@ -26,6 +26,7 @@ from taskyard.api.operation import (
     Json,
     Operation,
 )
+from taskyard.api.stream_operations import STREAM_OPERATIONS
 from taskyard.services.submit import Submission
 
 _DESCRIPTIONS = {200: "As asked.", 202: "Accepted.", 503: "Not ready."}
@@ -128,15 +129,6 @@ OPERATIONS: tuple[Operation, ...] = (
         refusals={**NO_TASK, **AWAY},
     ),
     Operation(
-        method="get",
-        path="/v1/tasks/{task}/events",
-        tag="Tasks",
-        summary="Read the history of a task",
-        description="Its events, numbered without a gap.",
-        answer=views.EventList,
-        refusals={**NO_TASK, **AWAY},
-    ),
-    Operation(
         method="post",
         path="/v1/tasks/{task}/cancel",
         tag="Tasks",
@@ -150,6 +142,7 @@ OPERATIONS: tuple[Operation, ...] = (
         refusals={**NO_TASK, 409: ("too-late",), **AWAY},
     ),
     *DEAD_LETTER_OPERATIONS,
+    *STREAM_OPERATIONS,
     Operation(
         method="get",
         path="/v1/task-types",
@@ -215,7 +208,7 @@ OPERATIONS: tuple[Operation, ...] = (
 
 def document() -> Json:
     """Return the whole document."""
-    kinds = [Submission, *views.SCHEMAS, *dead_letter_views.SCHEMAS]
+    kinds = [Submission, *views.SCHEMAS, *dead_letter_views.SCHEMAS, *stream_views.SCHEMAS]
     _, components = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
     paths: dict[str, Json] = {}
     for operation in OPERATIONS:
@@ -242,7 +235,7 @@ def _operation(operation: Operation) -> Json:
             **{
                 str(status): {
                     "description": _DESCRIPTIONS[status],
-                    "content": {JSON: {"schema": _schema(answer)}},
+                    "content": _content(operation, answer),
                 }
                 for status, answer in _answers(operation)
             },
@@ -269,6 +262,13 @@ def _operation(operation: Operation) -> Json:
 def _answers(operation: Operation) -> list[tuple[int, Any]]:
     other = operation.also_answer or operation.answer
     return [(operation.status, operation.answer), *((status, other) for status in operation.also)]
+
+
+def _content(operation: Operation, answer: Any) -> Json:
+    content = {JSON: {"schema": _schema(answer)}} if answer else {}
+    if operation.streams:
+        content["text/event-stream"] = {"schema": _schema(operation.streams)}
+    return content
 
 
 def _refusals(operation: Operation) -> Json:

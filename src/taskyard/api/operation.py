@@ -15,7 +15,8 @@ class Operation:
     """One method of one path, answered with `status` or one of `also`.
 
     Those of `also` have the body `also_answer`, if it is another.
-    `refusals` maps a status to the codes it may come with.
+    `streams` is the data of the
+    events it may be answered with. `refusals` maps a status to the codes it may come with.
     """
 
     method: str
@@ -32,6 +33,7 @@ class Operation:
     body_required: bool = True
     answer: Any = None
     also_answer: Any = None
+    streams: Any = None
     refusals: Mapping[int, tuple[str, ...]] | None = None
 
 

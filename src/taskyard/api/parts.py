@@ -7,7 +7,9 @@ from taskyard.core.routing import RoutingTable
 from taskyard.services.catalog import Catalog
 from taskyard.services.dispatch import FreshWakeUps
 from taskyard.services.intake import Intake
+from taskyard.services.stream import Stream
 from taskyard.services.waiting import Waiting
+from taskyard.services.watch import Watch
 from taskyard.storage.pool import Pool
 
 
@@ -24,3 +26,5 @@ class Parts:
     fresh: FreshWakeUps
     catalog: Catalog
     waiting: Waiting
+    stream: Stream
+    watch: Watch

@@ -24,7 +24,7 @@ def read_query(given: Iterable[tuple[str, str]], readers: Readers) -> dict[str, 
     for name, given_text in given:
         try:
             if name == "label":
-                key, value = _label(given_text)
+                key, value = as_label(given_text)
                 values.setdefault("labels", {})[key] = value
             elif name not in readers:
                 raise ValueError(f"is not a filter; there are label, {', '.join(readers)}")
@@ -37,7 +37,8 @@ def read_query(given: Iterable[tuple[str, str]], readers: Readers) -> dict[str, 
     return values
 
 
-def _label(text: str) -> tuple[str, str]:
+def as_label(text: str) -> tuple[str, str]:
+    """Read a label, written key:value."""
     key, colon, value = text.partition(":")
     if not colon:
         raise ValueError("must be written key:value")

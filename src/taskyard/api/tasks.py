@@ -59,15 +59,6 @@ def tasks_blueprint(parts: Parts) -> Blueprint:
             raise why_absent(wanted, table=parts.table, now=datetime.now(UTC))
         return respond_tagged(task_view(found))
 
-    @blueprint.get("/v1/tasks/<task>/events")
-    async def events(task: str) -> Response:
-        wanted = task_id(task)
-        async with borrowed(parts.pool) as connection:
-            history = await tasks_table.events(connection, wanted)
-        if not history:
-            raise why_absent(wanted, table=parts.table, now=datetime.now(UTC))
-        return respond({"items": history})
-
     @blueprint.get("/v1/tasks")
     async def list_tasks() -> Response:
         filters = Filters(**read_query(request.args.items(multi=True), _READERS))

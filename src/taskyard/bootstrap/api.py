@@ -29,7 +29,9 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
     from taskyard.services.catalog import Catalog
     from taskyard.services.dispatch import open_fresh
     from taskyard.services.intake import open_intake
+    from taskyard.services.stream import open_stream
     from taskyard.services.waiting import open_waiting
+    from taskyard.services.watch import open_watch
     from taskyard.storage.pool import open_pool
 
     catalog = Catalog()
@@ -51,6 +53,8 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
             fresh=fresh,
             catalog=catalog,
             waiting=waiting,
+            stream=await enter(open_stream(pool)),
+            watch=await enter(open_watch(pool)),
         )
 
 

@@ -1,0 +1,156 @@
+"""Stream: all changes, to however many readers, read once for each process.
+
+A reader that resumes far behind reads by itself, in pages, until it has caught up with the others.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from taskyard.core import topics
+from taskyard.core.errors import StorageUnavailable
+from taskyard.core.states import State
+from taskyard.services.follow import Follower
+from taskyard.services.readers import FAULT, STOPPING, Reader
+from taskyard.stopping import end
+from taskyard.storage import changes, streams
+from taskyard.storage.changes import Change
+from taskyard.storage.pool import Pool, borrowed
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY = 0.25  # seconds
+_AFTER_TROUBLE = 1.0
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which changes a reader wants: any of each kind that is given, and all of the labels."""
+
+    types: tuple[str, ...] = ()
+    pools: tuple[str, ...] = ()
+    states: tuple[State, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+
+    def includes(self, change: Change) -> bool:
+        """Return whether a change is wanted."""
+        return (
+            (not self.states or change.state in self.states)
+            and (not self.pools or change.pool in self.pools)
+            and (not self.types or any(topics.matches(p, change.type) for p in self.types))
+            and all(change.labels.get(key) == value for key, value in self.labels)
+        )
+
+
+class Stream:
+    """The readers of all changes in this process, and the one follower they share."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._readers: set[Reader[Change]] = set()
+        self._follower: Follower | None = None
+        self._following: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+    async def begin(self) -> int:
+        """Return the position from which a reader hears only what is new."""
+        if self._follower is not None:
+            return self._follower.after
+        async with borrowed(self._pool) as connection:
+            return await changes.newest_position(connection)
+
+    async def lost(self, after: int) -> str | None:
+        """Return why a reader that goes on from a position has missed something, if it has."""
+        async with borrowed(self._pool) as connection:
+            oldest, newest = await streams.kept_positions(connection)
+        if after > newest:
+            return f"position {after} is ahead of this history, which is at {newest}"
+        if after + 1 < oldest:
+            return f"what came between position {after} and {oldest} is not kept any more"
+        return None
+
+    async def pages(self, follower: Follower) -> AsyncIterator[list[Change]]:
+        """Yield what one reader is behind the others, until it can join them without a gap."""
+        while not self._stopping and not self._has_reached(follower):
+            found = await self._read(follower)
+            yield found
+            if len(found) < _PAGE:
+                if self._follower is None:
+                    return
+                await asyncio.sleep(LOOK_EVERY)
+
+    def _has_reached(self, follower: Follower) -> bool:
+        return self._follower is not None and follower.after >= self._follower.after
+
+    @contextmanager
+    def joined(self, follower: Follower) -> Iterator[Reader[Change]]:
+        """Give a reader all changes from now on; its follower is read no further by itself.
+
+        It must have caught up: nothing may be awaited since `pages` ended. Changes up to its own
+        position may come a second time.
+        """
+        reader: Reader[Change] = Reader()
+        if self._stopping:
+            reader.end(STOPPING)
+        self._readers.add(reader)
+        if self._following is None:
+            self._follower = follower
+            self._following = asyncio.create_task(self._follow(follower), name="follow changes")
+        try:
+            yield reader
+        finally:
+            self._readers.discard(reader)
+
+    async def _read(self, follower: Follower) -> list[Change]:
+        """Read on, or nothing while the database is away."""
+        try:
+            async with borrowed(self._pool) as connection:
+                return await follower.read(connection, limit=_PAGE)
+        except StorageUnavailable as error:
+            log.warning("changes not read", error=error.detail)
+            await asyncio.sleep(_AFTER_TROUBLE)
+            return []
+
+    async def _follow(self, follower: Follower) -> None:
+        try:
+            while self._readers:
+                found = await self._read(follower)
+                for change in found:
+                    for reader in self._readers:
+                        reader.offer(change)
+                await asyncio.sleep(LOOK_EVERY if len(found) < _PAGE else 0)
+        except Exception:
+            log.exception("following changes failed in an unforeseen way")
+            for reader in self._readers:
+                reader.end(FAULT)
+        finally:
+            self._follower = self._following = None
+
+    def let_go(self) -> None:
+        """End every reader, and whoever comes: this process stops."""
+        self._stopping = True
+        for reader in self._readers:
+            reader.end(STOPPING)
+
+    async def close(self) -> None:
+        """Stop following."""
+        self.let_go()
+        if self._following is not None:
+            await end(self._following)
+
+
+@asynccontextmanager
+async def open_stream(pool: Pool) -> AsyncIterator[Stream]:
+    """Serve readers as long as it is open."""
+    stream = Stream(pool)
+    try:
+        yield stream
+    finally:
+        await stream.close()
