@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
-from quart import Response
+from quart import Response, request
+
+from taskyard.api.pace import paced
 
 MEDIA_TYPE = "text/event-stream"
 HEARTBEAT = 15.0  # seconds without a byte after which proxies and clients may lose faith
@@ -39,7 +41,10 @@ def now() -> float:
 
 
 def stream_response(content: AsyncIterator[bytes]) -> Response:
-    """Return a response that lasts as long as there is content."""
+    """Return a response that lasts as long as there is content, at the pace of the client."""
+    client = request.scope.get("client") if request.http_version == "1.1" else None
+    # granian gives the port as text, others as a number.
+    content = paced(content, (client[0], int(client[1])) if client else None)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     response = Response(content, 200, headers, content_type=MEDIA_TYPE)
     response.timeout = None  # quart would cut it after a minute

@@ -1,5 +1,10 @@
 """The API's processes."""
 
+import asyncio
+import multiprocessing
+import os
+import resource
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -18,6 +23,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _CONNECTIONS = 8
+_MOST_REQUESTS = 10_000  # at once, of each process; those that wait cost next to nothing
+_MOST_FILES = 65_536
+_LET_GO = signal.SIGUSR1
 
 
 @asynccontextmanager
@@ -43,6 +51,11 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
         intake = await enter(open_intake(pool, fresh, largest_backlog=given.largest_backlog))
         waiting = await enter(open_waiting(pool, given.database_url))
         await enter(beside(_follow_task_types(given, catalog, pool), name="task types"))
+        stream = await enter(open_stream(pool))
+        watch = await enter(open_watch(pool))
+        # Requests that wait would hold up the stop: they are answered when it begins.
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(_LET_GO, _let_go, waiting, stream, watch)
         yield Parts(
             table=routing(given),
             prefix=given.prefix,
@@ -53,9 +66,14 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
             fresh=fresh,
             catalog=catalog,
             waiting=waiting,
-            stream=await enter(open_stream(pool)),
-            watch=await enter(open_watch(pool)),
+            stream=stream,
+            watch=watch,
         )
+
+
+def _let_go(*everybody: Any) -> None:
+    for each in everybody:
+        each.let_go()
 
 
 async def _follow_task_types(given: Settings, catalog: Any, pool: Any) -> None:
@@ -90,7 +108,8 @@ def serve_api(given: Settings) -> None:
     from granian.constants import Interfaces, Loops
 
     routing(given)  # its faults belong to this process's output, not to a worker's
-    Granian(
+    _allow_many_connections()
+    server = Granian(
         "taskyard.bootstrap:asgi",
         factory=True,
         address=given.api_host,
@@ -102,4 +121,29 @@ def serve_api(given: Settings) -> None:
         log_enabled=False,
         respawn_failed_workers=True,
         workers_kill_timeout=10,
-    ).serve()
+        backpressure=_MOST_REQUESTS,
+    )
+    server.on_startup(_let_go_first)
+    server.serve()
+
+
+def _allow_many_connections() -> None:
+    """Raise the limit of open files as far as we may: each who waits holds a connection."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _let_go_first() -> None:
+    """Have a signal to stop passed on in two steps: the server waits for requests under way."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        stop = signal.getsignal(number)
+
+        def on_signal(number: int, frame: Any, stop: Any = stop) -> None:
+            for process in multiprocessing.active_children():
+                if process.pid:
+                    os.kill(process.pid, _LET_GO)
+            stop(number, frame)
+
+        signal.signal(number, on_signal)

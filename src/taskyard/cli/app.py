@@ -11,6 +11,7 @@ from taskyard.cli import dead_letters, tasks
 from taskyard.cli.drill import drill
 from taskyard.cli.report import console, exits_cleanly
 from taskyard.cli.topology import topology
+from taskyard.cli.watch import watch
 from taskyard.dev.up import up as start
 from taskyard.settings import Settings
 
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.add_typer(topology, name="topology")
 app.add_typer(tasks.tasks, name="tasks")
 app.command(name="pools")(tasks.pools)
+app.command(name="watch")(watch)
 app.add_typer(dead_letters.dead_letters, name="dead-letters")
 app.command(name="replay")(dead_letters.replay)
 app.command(name="attempts")(dead_letters.attempts)

@@ -214,3 +214,34 @@ def steps() -> dict[str, Any]:
     if current.attempt == 1:
         raise Retry(drawn, after=0.05)
     return {"drawn": drawn, "key": current.effect_key("charge")}
+
+
+@task("quick.talk")
+def talk(lines: int) -> None:
+    """Say some lines, and how far it is."""
+    current.log("begun")
+    current.progress(0.5, "talking")
+    for n in range(lines):
+        current.log(f"line {n}", n=n)
+        time.sleep(0.1)
+    current.log("last words")
+
+
+@task("quick.mutter")
+def mutter(path: str) -> None:
+    """Say two lines, and then nothing for as long as a test wants."""
+    current.log("one")
+    current.log("two")
+    with open(path) as fifo:
+        fifo.read()
+
+
+@task("quick.babble")
+def babble() -> None:
+    """Say far too much, and what cannot be stored."""
+    for n in range(5000):
+        current.log(f"line {n}")
+    current.log("nul \0")
+    current.log("surrogate", bad="\ud800")
+    current.log("large", bad="x" * 10_000)
+    current.log("y" * 2000, at=object())
