@@ -1,14 +1,17 @@
 """The client against a running gateway: every operation, as the documentation shows it."""
 
 import asyncio
+import os
 import subprocess
 import sys
+from contextlib import aclosing
+from itertools import islice
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from taskyard.client import AsyncClient, Client, TaskyardProblem
+from taskyard.client import AsyncClient, Change, Client, Progress, TaskChange, TaskyardProblem
 from tests.stack import Gateway, environment
 
 
@@ -81,6 +84,51 @@ def test_the_yard_is_shown(yard: Gateway) -> None:
         assert client.explain("calm.add").pool == "calm"
         assert {pool.name for pool in client.pools().items} == {"quick", "calm"}
         assert client.pool("calm").execution == "threads"
+
+
+def test_a_task_is_watched_to_its_end(yard: Gateway, tmp_path: Path) -> None:
+    """Every change in order, the progress between; behind the last id there is no more."""
+    fifo = tmp_path / "end"
+    os.mkfifo(fifo)
+    with Client(yard.ready["api_url"]) as client:
+        task = client.submit("quick.wait", {"path": str(fifo)})
+        told = []
+        for news in client.watch(task.id):
+            told.append(news.data)
+            if news.data == Progress(fraction=0.5, message="waiting"):
+                fifo.write_text("done")
+        changes = [each for each in told if isinstance(each, Change)]
+        assert tuple(changes) == client.history(task.id).items
+        assert changes[-1].state == "succeeded"
+        assert told.index(Progress(fraction=0.5, message="waiting")) < len(told) - 1
+        assert list(client.watch(task.id, after=news.id)) == []
+        assert client.log(task.id).items == ()
+
+
+async def test_a_stream_of_all_tasks_tells_what_is_wanted(yard: Gateway) -> None:
+    """From now on, or from any place where one was before; both clients hear the same."""
+    run = uuid4().hex
+    wanted = {"type": "calm.*", "state": ["succeeded", "failed"], "label": f"run:{run}"}
+    wishes = [
+        {"type": "calm.add", "args": {"a": 1, "b": n}, "labels": {"run": run}} for n in (1, 2)
+    ]
+    async with AsyncClient(yard.ready["api_url"]) as client, asyncio.timeout(30):
+        async with aclosing(client.stream()) as stream:
+            # It begins once its first event is asked for, and hears of what happens after that.
+            first = asyncio.ensure_future(anext(stream))
+            while not first.done():
+                before = await client.submit("quick.echo")
+                await asyncio.wait([first], timeout=0.5)
+            place = (await first).id
+        done = await client.submit_batch(wishes)
+        async with aclosing(client.stream(after=place, **wanted)) as stream:
+            heard = [(await anext(stream)).data for _ in wishes]
+    ids = {item.id for item in done.items}
+    assert {each.task for each in heard if isinstance(each, TaskChange)} == ids
+    assert before.id not in ids
+    with Client(yard.ready["api_url"]) as sync:
+        again = [news.data for news in islice(sync.stream(after=place, **wanted), len(wishes))]
+    assert again == heard
 
 
 async def test_many_wait_on_one_async_client(yard: Gateway) -> None:

@@ -9,8 +9,15 @@ import msgspec
 import pytest
 
 import taskyard.client
-from taskyard.api import dead_letter_views, views
-from taskyard.client import AsyncClient, Client, documents, operations, yard_documents
+from taskyard.api import dead_letter_views, stream_views, views
+from taskyard.client import (
+    AsyncClient,
+    Client,
+    documents,
+    operations,
+    stream_documents,
+    yard_documents,
+)
 from taskyard.services.dead_letters import ReplayManyRequest
 from taskyard.services.submit import Submission
 
@@ -32,6 +39,10 @@ PAIRS = [
     (documents.ReasonGroup, dead_letter_views.ReasonGroupView),
     (documents.ReasonGroupList, dead_letter_views.ReasonGroupList),
     (documents.ReplayReport, dead_letter_views.ReplayView),
+    (stream_documents.TaskChange, stream_views.ChangeView),
+    (stream_documents.LogLine, stream_views.LogLineView),
+    (stream_documents.TaskLog, stream_views.LogView),
+    (stream_documents.Gap, stream_views.Farewell),
     (yard_documents.RetryPolicy, views.RetryView),
     (yard_documents.Defaults, views.DefaultsView),
     (yard_documents.TaskType, views.TaskTypeView),
@@ -57,7 +68,7 @@ def test_every_document_is_compared() -> None:
     """A struct of the client without a pair would be held by nothing."""
     made = {
         each
-        for module in (documents, yard_documents)
+        for module in (documents, stream_documents, yard_documents)
         for _, each in inspect.getmembers(module, inspect.isclass)
         if issubclass(each, msgspec.Struct)
     }
