@@ -1,14 +1,18 @@
 """The settings of a deployment: read once, checked whole, frozen."""
 
+import base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from taskyard.core import units
+from taskyard.core.addresses import Network
 from taskyard.core.errors import Fault, InvalidSettings
+from taskyard.core.webhooks import pattern_problem
 
 PREFIX = "TASKYARD_"
 
@@ -28,6 +32,11 @@ class Settings:
     api_workers: int = 1
     largest_backlog: int = 1_000_000
     longest_drain: timedelta = timedelta(days=1)
+    webhooks_insecure: bool = False
+    webhooks_networks: tuple[Network, ...] = ()
+    webhooks_keys: tuple[str, ...] = field(default=(), repr=False)
+    notify_secret: str | None = field(default=None, repr=False)
+    lifecycle_events: tuple[str, ...] = ("task.#",)
     log_format: str = "auto"
     log_level: str = "info"
 
@@ -93,6 +102,45 @@ def _stores(text: str) -> Mapping[str, str]:
     return stores
 
 
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(part) for part in _parts(text))
+    except ValueError as error:
+        raise ValueError(f"names networks such as 10.1.0.0/16, fd00::/8; but {error}") from None
+
+
+def _patterns(text: str) -> tuple[str, ...]:
+    for part in _parts(text):
+        if problem := pattern_problem(part):
+            raise ValueError(f"has the pattern {part!r}, which {problem}")
+    return tuple(_parts(text))
+
+
+def _sealing_keys(text: str) -> tuple[str, ...]:
+    # What Fernet takes: 32 bytes in URL-safe base64. The key itself is never shown.
+    for number, key in enumerate(_parts(text), start=1):
+        if _decoded(key, base64.urlsafe_b64decode) != 32:
+            raise ValueError(f"has key {number}, which is not 32 bytes in URL-safe base64")
+    return tuple(_parts(text))
+
+
+def _signing_secret(text: str) -> str | None:
+    if text and not 24 <= _decoded(text.removeprefix("whsec_"), base64.b64decode) <= 64:
+        raise ValueError("is not whsec_ and 24 to 64 random bytes in base64")
+    return text or None
+
+
+def _decoded(text: str, decode: Callable[[str], bytes]) -> int:
+    try:
+        return len(decode(text))
+    except ValueError:
+        return 0
+
+
 SETTINGS: Mapping[str, Setting] = {
     "database_url": Setting(
         parse=_url("postgresql", "postgres"), meaning="Postgres 15 or newer, which holds the truth"
@@ -130,6 +178,31 @@ SETTINGS: Mapping[str, Setting] = {
         parse=units.duration,
         default="1d",
         meaning="bounds the drain of every pool: how long a stopping worker lets its tasks run",
+    ),
+    "webhooks_insecure": Setting(
+        parse=lambda text: _one_of("true", "false")(text) == "true",
+        default="false",
+        meaning="whether webhooks may be called over plain http; for development only",
+    ),
+    "webhooks_networks": Setting(
+        parse=_networks,
+        default="",
+        meaning="networks that webhooks may call though they are not public: 10.1.0.0/16, …",
+    ),
+    "webhooks_keys": Setting(
+        parse=_sealing_keys,
+        default="",
+        meaning="keys that seal the secrets of webhooks in the database; the first one closes",
+    ),
+    "notify_secret": Setting(
+        parse=_signing_secret,
+        default="",
+        meaning="the secret that signs what is sent to the notify_url of a task",
+    ),
+    "lifecycle_events": Setting(
+        parse=_patterns,
+        default="task.#",
+        meaning="which changes are published, as patterns over task.<type>.<state>",
     ),
     "log_format": Setting(
         parse=_one_of("auto", "human", "json"),

@@ -93,7 +93,10 @@ def _prepare(
         wish = convert(item, BatchSubmission)
         key = _own_key(wish) or derived
         keyed = keyed_request(wish, key) if key else None
-        new, route = prepare(wish, table=parts.table, catalog=parts.catalog, now=now, hold=hold)
+        new, route = prepare(
+            wish, table=parts.table, catalog=parts.catalog, now=now, hold=hold,
+            webhooks=parts.webhooks,
+        )  # fmt: skip
     except TaskyardError as error:
         return _Prepared(error, keyed)
     if keyed:

@@ -1,6 +1,6 @@
 """What the blueprints are given."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from taskyard.broker.publisher import Publisher
 from taskyard.core.routing import RoutingTable
@@ -10,6 +10,7 @@ from taskyard.services.intake import Intake
 from taskyard.services.stream import Stream
 from taskyard.services.waiting import Waiting
 from taskyard.services.watch import Watch
+from taskyard.services.webhook_policy import WebhookPolicy
 from taskyard.storage.pool import Pool
 
 
@@ -28,3 +29,4 @@ class Parts:
     waiting: Waiting
     stream: Stream
     watch: Watch
+    webhooks: WebhookPolicy = field(default_factory=WebhookPolicy)

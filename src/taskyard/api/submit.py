@@ -38,7 +38,10 @@ async def _accept(
     hold = HOLD if parts.fresh.takes_more else 0.0
     now = datetime.now(UTC)
     try:
-        new, route = prepare(wish, table=parts.table, catalog=parts.catalog, now=now, hold=hold)
+        new, route = prepare(
+            wish, table=parts.table, catalog=parts.catalog, now=now, hold=hold,
+            webhooks=parts.webhooks,
+        )  # fmt: skip
     except Refused:
         first = await first_replies(parts.pool, [keyed] if keyed else [])
         if keyed not in first:

@@ -32,6 +32,7 @@ _LET_GO = signal.SIGUSR1
 async def open_api(given: Settings) -> AsyncIterator["Parts"]:
     """Open what one API process works with, and close it in reverse order."""
     from taskyard.api.parts import Parts
+    from taskyard.bootstrap.outward import webhook_policy
     from taskyard.broker.publisher import open_publisher
     from taskyard.broker.wakeup import exchange_name
     from taskyard.services.catalog import Catalog
@@ -68,6 +69,7 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
             waiting=waiting,
             stream=stream,
             watch=watch,
+            webhooks=webhook_policy(given),
         )
 
 

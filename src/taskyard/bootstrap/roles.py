@@ -14,11 +14,12 @@ from taskyard.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-_DISPATCHER_CONNECTIONS = 4
+_DISPATCHER_CONNECTIONS = 6
 
 
 async def run_dispatcher(given: Settings) -> None:
     """Dispatch until cancelled."""
+    from taskyard.bootstrap.outward import open_outward
     from taskyard.broker.publisher import open_publisher
     from taskyard.broker.wakeup import exchange_name
     from taskyard.dispatcher import Dispatcher
@@ -45,6 +46,7 @@ async def run_dispatcher(given: Settings) -> None:
             publisher=publisher,
             reconciler=reconciler,
             table=table,
+            outward=await enter(open_outward(given, pool)),
         )
         settle()
         notify.ready()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -21,7 +22,7 @@ _CONFIRM_TIMEOUT = 10.0
 _CONNECT_TIMEOUT = 10.0
 _RECONNECT_AFTER = 1.0
 _HEARTBEAT = 15
-_PERSISTENT = 2  # delivery mode; the default is not
+PERSISTENT = 2  # delivery mode; the default is not
 
 
 class Confirm(StrEnum):
@@ -31,6 +32,16 @@ class Confirm(StrEnum):
     UNROUTABLE = "unroutable"  # no queue is bound for this routing key
     NACKED = "nacked"  # a queue could not take it
     UNANSWERED = "unanswered"  # no answer: it may or may not have arrived
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What is published. Who does not expect it to be routed says so with `mandatory`."""
+
+    body: bytes
+    routing_key: str
+    properties: aiormq.spec.Basic.Properties
+    mandatory: bool = True
 
 
 class Publisher:
@@ -47,11 +58,16 @@ class Publisher:
 
     async def publish(self, wakeups: Sequence[WakeUp]) -> list[Confirm]:
         """Publish all, pipelined; return in order what the broker said to each."""
+        return await self.send([_sealed(wakeup) for wakeup in wakeups])
+
+    async def send(self, messages: Sequence[Message]) -> list[Confirm]:
+        """Publish any messages likewise."""
         channel = self._channel
-        if not wakeups or channel is None:
-            return [Confirm.UNANSWERED] * len(wakeups)
+        if not messages or channel is None:
+            return [Confirm.UNANSWERED] * len(messages)
         publishing = [
-            asyncio.create_task(_publish_one(channel, self._exchange, wakeup)) for wakeup in wakeups
+            asyncio.create_task(_publish_one(channel, self._exchange, message))
+            for message in messages
         ]
         # One limit for all: one for each would double the tasks that asyncio has to juggle.
         _, late = await asyncio.wait(publishing, timeout=_CONFIRM_TIMEOUT)
@@ -121,7 +137,7 @@ class Publisher:
                 return
 
 
-async def _publish_one(channel: aiormq.Channel, exchange: str, wakeup: WakeUp) -> Confirm:
+def _sealed(wakeup: WakeUp) -> Message:
     sealed = wakeup_format.envelope(wakeup)
     properties = aiormq.spec.Basic.Properties(
         headers=dict(sealed.headers),
@@ -129,15 +145,19 @@ async def _publish_one(channel: aiormq.Channel, exchange: str, wakeup: WakeUp) -
         content_encoding=wakeup_format.CONTENT_ENCODING,
         correlation_id=sealed.correlation_id,
         priority=sealed.priority,
-        delivery_mode=_PERSISTENT,
+        delivery_mode=PERSISTENT,
     )
+    return Message(body=wakeup_format.BODY, routing_key=sealed.routing_key, properties=properties)
+
+
+async def _publish_one(channel: aiormq.Channel, exchange: str, message: Message) -> Confirm:
     try:
         await channel.basic_publish(
-            wakeup_format.BODY,
+            message.body,
             exchange=exchange,
-            routing_key=sealed.routing_key,
-            properties=properties,
-            mandatory=True,
+            routing_key=message.routing_key,
+            properties=message.properties,
+            mandatory=message.mandatory,
             wait=False,
         )
     except PublishError:

@@ -13,6 +13,9 @@
     │   ├── TaskGone                 task-gone
     │   ├── NotReplayable            not-replayable
     │   ├── PoolNotFound             pool-not-found
+    │   ├── WebhookNotFound          webhook-not-found
+    │   ├── DeliveryNotFound         delivery-not-found
+    │   ├── WebhookDisabled          webhook-disabled
     │   └── TooLate                  too-late
     ├── Unavailable                  a part we need does not answer; safe to try again
     │   ├── StorageUnavailable       storage-unavailable
@@ -144,6 +147,27 @@ class PoolNotFound(Refused):
 
     code = "pool-not-found"
     title = "The pool was not found"
+
+
+class WebhookNotFound(Refused):
+    """There is no webhook with this id. See GET /v1/webhooks."""
+
+    code = "webhook-not-found"
+    title = "The webhook was not found"
+
+
+class DeliveryNotFound(Refused):
+    """The webhook has no delivery with this id. What has ended is removed after seven days."""
+
+    code = "delivery-not-found"
+    title = "The delivery was not found"
+
+
+class WebhookDisabled(Refused):
+    """Nothing is sent to a disabled webhook. Enable it with PATCH and `{"disabled": false}`."""
+
+    code = "webhook-disabled"
+    title = "The webhook is disabled"
 
 
 class TooLate(Refused):

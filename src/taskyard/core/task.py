@@ -19,8 +19,9 @@ class NewTask:
     `args` and `labels` are JSON text: they are stored as they came, never rebuilt. `delay`,
     `expires_in` and `deadline` are seconds on the database's clock, `run_at` is an instant; at
     most one of `delay` and `run_at` is set. `hold` keeps the dispatcher away for so many seconds,
-    while the process that stored the row publishes it itself. The end of a `watched`
-    task is notified. A key may be forgotten `key_life` seconds after the task was due.
+    while the process that stored the row publishes it itself. The end of a `watched` task is
+    notified, and `notify_url` is told of it. A key may be forgotten `key_life` seconds after the
+    task was due.
     """
 
     id: TaskId
@@ -38,6 +39,7 @@ class NewTask:
     deadline: float | None = None
     hold: float = 0.0
     watched: bool = False
+    notify_url: str | None = None
     keyed: KeyedRequest | None = None
     key_life: float = 0.0
 

@@ -11,6 +11,11 @@ from taskyard.dev.stack import Stack
 
 # Who presses Ctrl-C does not want to wait long; what still runs then is given back.
 _SHORT_DRAIN = {"TASKYARD_LONGEST_DRAIN": "4s"}
+# What is tried out at home is called at home.
+_WEBHOOKS_AT_HOME = {
+    "TASKYARD_WEBHOOKS_INSECURE": "true",
+    "TASKYARD_WEBHOOKS_NETWORKS": "127.0.0.0/8,::1/128",
+}
 _STOP_WITHIN = 10.0
 
 PROGRAM = (sys.executable, "-m", "taskyard")  # how a role is started
@@ -35,7 +40,9 @@ def up(*, folder: Path, as_json: bool, port: int | None, command: Sequence[str])
     human = {"TASKYARD_LOG_FORMAT": "human"} if sys.stderr.isatty() and not as_json else {}
     stack = Stack(
         folder=folder,
-        environment=bootstrap.child_environment({**_SHORT_DRAIN, **quiet, **human}),
+        environment=bootstrap.child_environment(
+            {**_SHORT_DRAIN, **_WEBHOOKS_AT_HOME, **quiet, **human}
+        ),
         roles=[
             Role(name="api", argv=[*me, "api"], first_to_stop=True, stop_within=4.0),
             Role(name="dispatcher", argv=[*me, "dispatcher"]),

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -11,6 +11,7 @@ import structlog
 from taskyard.broker.publisher import Publisher
 from taskyard.core.errors import StorageUnavailable
 from taskyard.core.routing import RoutingTable
+from taskyard.dispatcher.outward import Duty
 from taskyard.services.dispatch import dispatch_pending
 from taskyard.services.reap import REAP_EVERY, Reaper
 from taskyard.services.reconcile import CHECK_EVERY, Reconciler
@@ -37,6 +38,7 @@ class Dispatcher:
         publisher: Publisher,
         reconciler: Reconciler,
         table: RoutingTable,
+        outward: Sequence[Duty] = (),
     ) -> None:
         self._database_url = database_url
         self._pool = pool
@@ -44,6 +46,7 @@ class Dispatcher:
         self._reaper = Reaper(pool)
         self._reconciler = reconciler
         self._table = table
+        self._outward = outward
         self._pending = asyncio.Event()
         self._dates = asyncio.Event()
 
@@ -56,6 +59,7 @@ class Dispatcher:
             asyncio.create_task(self._repeat(self._reap), name="reap"),
             asyncio.create_task(self._repeat(self._reconcile), name="reconcile"),
             asyncio.create_task(self._repeat(self._retain), name="retain"),
+            *(asyncio.create_task(self._repeat(duty), name="outward") for duty in self._outward),
         ]
         try:
             await asyncio.gather(*duties)

@@ -12,6 +12,7 @@ from taskyard.core.errors import Fault, InvalidRequest, PayloadTooLarge
 from taskyard.core.routing import HIGHEST_PRIORITY, LOWEST_PRIORITY, Route, RoutingTable
 from taskyard.core.task import NewTask, TaskId
 from taskyard.services.catalog import Catalog
+from taskyard.services.webhook_policy import WebhookPolicy
 
 MOST_LABELS = 32
 LABEL_KEY = re.compile(r"[A-Za-z0-9_./-]{1,64}")
@@ -19,6 +20,7 @@ LABEL_VALUE_CHARS = 256
 TYPE_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 TYPE_NAME_CHARS = 200
 FARTHEST = timedelta(days=36525)
+_NO_WEBHOOKS = WebhookPolicy()
 
 
 class Submission(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -32,10 +34,17 @@ class Submission(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     expires_in: str | None = None
     deadline: str | None = None
     labels: dict[str, str] = {}
+    notify_url: str | None = None
 
 
 def prepare(
-    wish: Submission, *, table: RoutingTable, catalog: Catalog, now: datetime, hold: float = 0.0
+    wish: Submission,
+    *,
+    table: RoutingTable,
+    catalog: Catalog,
+    now: datetime,
+    hold: float = 0.0,
+    webhooks: WebhookPolicy = _NO_WEBHOOKS,
 ) -> tuple[NewTask, Route]:
     """Check a submission and make the row to store.
 
@@ -43,6 +52,8 @@ def prepare(
     InvalidRequest with every faulty field, UnknownTaskType, PayloadTooLarge, InvalidArguments.
     """
     faults = list(_faults(wish, now))
+    if wish.notify_url is not None and (problem := webhooks.notify_problem(wish.notify_url)):
+        faults.append(Fault("/notify_url", problem))
     if faults:
         raise InvalidRequest("the request has invalid fields", faults=tuple(faults))
     route = table.resolve(wish.type)
@@ -69,6 +80,7 @@ def prepare(
         expires_in=_seconds(wish.expires_in),
         deadline=deadline if wish.deadline is None else _seconds(wish.deadline),
         hold=hold,
+        notify_url=wish.notify_url,
     )
     return new, route
 

@@ -95,6 +95,7 @@ def _columns(tasks: Sequence[NewTask]) -> dict[str, list[Any]]:
         "deadlines": [task.deadline for task in tasks],
         "holds": [task.hold for task in tasks],
         "watched": [task.watched for task in tasks],
+        "notify_urls": [task.notify_url for task in tasks],
     }
 
 

@@ -4,7 +4,8 @@
 -- Store submissions, many in one statement: they share one commit. After a broken connection it is
 -- said again, and may have been heard the first time.
 INSERT INTO tasks (id, type, pool, priority, args, labels, max_attempts, max_crashes, at_most_once,
-                   state, due_at, publish_at, expires_at, deadline_at, watched)
+                   state, due_at, publish_at, expires_at, deadline_at, watched,
+                   notify_url)
 SELECT id, type, pool, priority, args::jsonb, labels::jsonb, max_attempts, max_crashes,
        at_most_once,
        CASE WHEN due_at > now() THEN 'scheduled' ELSE 'pending' END,
@@ -12,7 +13,8 @@ SELECT id, type, pool, priority, args::jsonb, labels::jsonb, max_attempts, max_c
        now() + hold * interval '1 second',
        now() + least(expires_in, deadline) * interval '1 second',
        now() + deadline * interval '1 second',
-       watched
+       watched,
+       notify_url
 FROM (
     SELECT *, coalesce(run_at, now() + coalesce(delay, 0) * interval '1 second') AS due_at
     FROM unnest(%(ids)s::uuid[], %(types)s::text[], %(pools)s::text[], %(priorities)s::smallint[],
@@ -20,9 +22,10 @@ FROM (
                 %(max_crashes)s::integer[], %(at_most_once)s::boolean[],
                 %(delays)s::double precision[], %(run_ats)s::timestamptz[],
                 %(expires_ins)s::double precision[], %(deadlines)s::double precision[],
-                %(holds)s::double precision[], %(watched)s::boolean[])
+                %(holds)s::double precision[], %(watched)s::boolean[],
+                %(notify_urls)s::text[])
         AS given (id, type, pool, priority, args, labels, max_attempts, max_crashes, at_most_once,
-                  delay, run_at, expires_in, deadline, hold, watched)
+                  delay, run_at, expires_in, deadline, hold, watched, notify_url)
 ) AS submitted
 ON CONFLICT (id) DO NOTHING
 RETURNING id, state, created_at, due_at;
@@ -39,10 +42,11 @@ WITH submitted AS (
                 %(delays)s::double precision[], %(run_ats)s::timestamptz[],
                 %(expires_ins)s::double precision[], %(deadlines)s::double precision[],
                 %(holds)s::double precision[], %(watched)s::boolean[],
+                %(notify_urls)s::text[],
                 %(tenants)s::text[], %(keys)s::text[], %(request_hashes)s::bytea[],
                 %(key_lives)s::double precision[])
         AS given (id, type, pool, priority, args, labels, max_attempts, max_crashes, at_most_once,
-                  delay, run_at, expires_in, deadline, hold, watched,
+                  delay, run_at, expires_in, deadline, hold, watched, notify_url,
                   tenant, key, request_hash, key_life)
 ), taken AS (
     INSERT INTO idempotency_keys (tenant, key, request_hash, task_id, pool, priority, state,
@@ -58,7 +62,8 @@ WITH submitted AS (
     RETURNING task_id
 )
 INSERT INTO tasks (id, type, pool, priority, args, labels, max_attempts, max_crashes, at_most_once,
-                   state, due_at, publish_at, expires_at, deadline_at, watched)
+                   state, due_at, publish_at, expires_at, deadline_at, watched,
+                   notify_url)
 SELECT id, type, pool, priority, args::jsonb, labels::jsonb, max_attempts, max_crashes,
        at_most_once,
        CASE WHEN due_at > now() THEN 'scheduled' ELSE 'pending' END,
@@ -66,7 +71,8 @@ SELECT id, type, pool, priority, args::jsonb, labels::jsonb, max_attempts, max_c
        now() + hold * interval '1 second',
        now() + least(expires_in, deadline) * interval '1 second',
        now() + deadline * interval '1 second',
-       watched
+       watched,
+       notify_url
 FROM submitted
 WHERE key IS NULL OR id IN (SELECT task_id FROM taken)
 ON CONFLICT (id) DO NOTHING

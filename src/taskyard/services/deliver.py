@@ -1,0 +1,151 @@
+"""Deliver: send what is due to webhook endpoints, signed, and act on what they answer.
+
+Any number may run: a delivery has a lease while it is sent. Who dies meanwhile leaves it to be sent
+again, with the same webhook-id.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import assert_never
+from uuid import uuid4
+
+import structlog
+from standardwebhooks.webhooks import Webhook as Signer
+
+from taskyard.core.errors import StorageUnavailable
+from taskyard.core.webhooks import Answer, Delivered, GiveUp, TryAgain, Verdict, judge
+from taskyard.outbound.post import Poster
+from taskyard.services.sealing import SealBroken
+from taskyard.services.webhook_policy import WebhookPolicy
+from taskyard.stopping import end
+from taskyard.storage import deliveries, webhooks
+from taskyard.storage.deliveries import DeliveryState, Due, Finish
+from taskyard.storage.pool import Pool, borrowed
+
+log = structlog.get_logger(__name__)
+
+KEPT = timedelta(days=7)  # how long the log shows what has ended
+_LEASE = 30.0  # twice what an attempt may take
+_MOST_AT_ONCE = 64
+_MOST_OF_ONE_ENDPOINT = 4
+_ROWS_AT_ONCE = 500
+
+
+class Sender:
+    """Sends deliveries, some of each endpoint at once."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        poster: Poster,
+        *,
+        policy: WebhookPolicy,
+        user_agent: str,
+        on_finish: Callable[[], None],
+    ) -> None:
+        self._pool = pool
+        self._poster = poster
+        self._policy = policy
+        self._user_agent = user_agent
+        self._on_finish = on_finish
+        self._token = uuid4()
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def start_due(self) -> int:
+        """Begin to send what is due, as much as there is room for; return how much that is."""
+        room = _MOST_AT_ONCE - len(self._under_way)
+        if room == 0:
+            return 0
+        async with borrowed(self._pool) as connection:
+            due = await deliveries.take(
+                connection, token=self._token, lease=_LEASE,
+                most_at_once=_MOST_OF_ONE_ENDPOINT, limit=room,
+            )  # fmt: skip
+        for each in due:
+            sending = asyncio.create_task(self._send(each), name="delivery")
+            self._under_way.add(sending)
+            sending.add_done_callback(self._ended)
+        return len(due)
+
+    async def close(self) -> None:
+        """Leave what is under way to be sent again."""
+        await end(*self._under_way)
+
+    def _ended(self, sending: "asyncio.Task[None]") -> None:
+        self._under_way.discard(sending)
+        self._on_finish()
+
+    async def _send(self, due: Due) -> None:
+        answer = await self._attempt(due)
+        verdict = judge(answer, attempt=due.attempts + 1, jitter=random.random())  # noqa: S311
+        try:
+            await self._finish(due, answer, verdict)
+        except StorageUnavailable as error:
+            log.warning("what a delivery came to is lost", delivery=due.id, error=error.detail)
+
+    async def _attempt(self, due: Due) -> Answer:
+        """Send once. A fault of ours is an answer too: it must not be tried again for ever."""
+        try:
+            if problem := self._policy.url_problem(due.url):
+                return Answer(fault=f"its URL may not be called: it {problem}")
+            body = due.body.encode()
+            return await self._poster.post(due.url, body, self._headers(due, datetime.now(UTC)))
+        except SealBroken as error:
+            log.error("a webhook's secret cannot be read", webhook=due.webhook_id, error=str(error))
+            return Answer(fault=str(error))
+        except Exception as error:
+            log.exception("an attempt failed in an unforeseen way", delivery=due.id)
+            return Answer(fault=f"a fault of ours: {type(error).__name__}")
+
+    def _headers(self, due: Due, now: datetime) -> dict[str, str]:
+        """Return the headers of Standard Webhooks, with a signature for each live secret."""
+        stored = [each for each in (due.secret, due.former_secret) if each is not None]
+        secrets = [self._policy.seal.open(each) for each in stored]
+        if due.webhook_id is None:
+            if self._policy.notify_secret is None:
+                raise SealBroken("TASKYARD_NOTIFY_SECRET is not set")
+            secrets = [self._policy.notify_secret]
+        signed = (Signer(each).sign(str(due.id), now, due.body) for each in secrets)
+        return {
+            "webhook-id": str(due.id),
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": " ".join(signed),
+            "Content-Type": "application/json",
+            "User-Agent": self._user_agent,
+        }
+
+    async def _finish(self, due: Due, answer: Answer, verdict: Verdict) -> None:
+        async with borrowed(self._pool) as connection, connection.transaction():
+            ours = await deliveries.finish(
+                connection, due.id, token=self._token, came_to=_finish(answer, verdict)
+            )
+            if not ours or not isinstance(verdict, GiveUp) or due.webhook_id is None:
+                return
+            if await webhooks.disable(connection, due.webhook_id, reason=verdict.fault):
+                log.warning("webhook disabled", webhook=due.webhook_id, reason=verdict.fault)
+
+
+def _finish(answer: Answer, verdict: Verdict) -> Finish:
+    match verdict:
+        case Delivered():
+            state, delay, fault = DeliveryState.DELIVERED, None, None
+        case TryAgain(wait, why):
+            state, delay, fault = DeliveryState.PENDING, wait.total_seconds(), why
+        case GiveUp(why):
+            state, delay, fault = DeliveryState.FAILED, None, why
+        case _:
+            assert_never(verdict)
+    return Finish(state=state, delay=delay, status=answer.status, body=answer.body, fault=fault)
+
+
+async def forget_deliveries(pool: Pool) -> int:
+    """Remove what ended longer ago than the log shows; return how many."""
+    forgotten = 0
+    while True:
+        async with borrowed(pool) as connection:
+            count = await deliveries.forget(connection, kept=KEPT, limit=_ROWS_AT_ONCE)
+        forgotten += count
+        if count < _ROWS_AT_ONCE:
+            return forgotten

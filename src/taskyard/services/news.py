@@ -1,0 +1,86 @@
+"""News: what is told of one change of a task, to webhooks and to services that listen."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from taskyard.core.states import TERMINAL, State
+from taskyard.core.task import TaskId
+from taskyard.storage import relay
+from taskyard.storage.changes import Change
+from taskyard.storage.pool import AsyncConnection
+from taskyard.storage.relay import Ending
+
+LARGEST_RESULT = 16 * 1024  # bytes of JSON; what is larger is fetched with GET
+
+
+class Cause(msgspec.Struct, kw_only=True):
+    """Why an attempt did not succeed. Its traceback stays inside."""
+
+    code: str
+    message: str
+
+
+class News(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One change of a task; `seq` numbers the changes of each task without a gap.
+
+    `result` is there when the task succeeded with one of up to 16 KiB; `result_omitted` says that
+    it is larger. What does not apply is left out.
+    """
+
+    id: str
+    seq: int
+    type: str
+    pool: str
+    state: State
+    generation: int
+    attempt: int
+    at: datetime
+    labels: dict[str, str]
+    worker: str | None = None
+    reason: str | None = None
+    error: Cause | None = None
+    result: Any = None
+    result_omitted: bool = False
+    links: dict[str, str]
+
+
+def event_name(change: Change) -> str:
+    """Return what a change is called, to be matched by topic patterns."""
+    return f"task.{change.type}.{change.state}"
+
+
+async def endings_among(
+    connection: AsyncConnection, found: Sequence[Change]
+) -> dict[TaskId, Ending]:
+    """Return what belongs to the news of those changes that are ends."""
+    ended = [change.task_id for change in found if change.state in TERMINAL]
+    return await relay.endings(connection, ended, largest=LARGEST_RESULT)
+
+
+def news_of(change: Change, ending: Ending | None) -> News:
+    """Return what is told of a change."""
+    ending = ending if change.state == State.SUCCEEDED else None
+    return News(
+        id=str(change.task_id),
+        seq=change.seq,
+        type=change.type,
+        pool=change.pool,
+        state=State(change.state),
+        generation=change.generation,
+        attempt=change.attempt,
+        at=change.at,
+        labels=change.labels,
+        worker=change.worker,
+        reason=change.reason,
+        error=_cause(change.error),
+        result=ending.result if ending else None,
+        result_omitted=ending.too_large if ending else False,
+        links={"self": f"/v1/tasks/{change.task_id}"},
+    )
+
+
+def _cause(error: dict[str, Any] | None) -> Cause | None:
+    return Cause(code=error["code"], message=error["message"]) if error else None

@@ -1,0 +1,160 @@
+"""Webhooks: endpoints that hear of changes, their secrets, and what was delivered to them."""
+
+import base64
+from datetime import timedelta
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+from uuid_utils.compat import uuid7
+
+from taskyard.core import units
+from taskyard.core.errors import (
+    DeliveryNotFound,
+    Fault,
+    InvalidRequest,
+    WebhookDisabled,
+    WebhookNotFound,
+)
+from taskyard.core.webhooks import MOST_PATTERNS, pattern_problem
+from taskyard.services.sealing import SECRET_PREFIX
+from taskyard.services.webhook_policy import WebhookPolicy
+from taskyard.storage import deliveries, webhooks
+from taskyard.storage.deliveries import Delivery, DeliveryId
+from taskyard.storage.pool import Pool, borrowed
+from taskyard.storage.webhooks import NewWebhook, Webhook, WebhookChange, WebhookId
+
+LONGEST_OVERLAP = timedelta(days=30)
+
+Events = Annotated[list[str], Meta(min_length=1, max_length=MOST_PATTERNS)]
+Description = Annotated[str, Meta(max_length=500)]
+
+
+class WebhookRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The body of POST /v1/webhooks: `events` are topic patterns over `task.<type>.<state>`."""
+
+    url: str
+    events: Events
+    description: Description = ""
+
+
+class WebhookChangeRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The body of PATCH /v1/webhooks/{webhook}: what is left out stays as it is."""
+
+    url: str | None = None
+    events: Events | None = None
+    description: Description | None = None
+    disabled: bool | None = None
+
+
+class RotateRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The body of POST /v1/webhooks/{webhook}/rotate: how long the former secret signs as well."""
+
+    overlap: str = "1d"
+
+
+def new_secret(chance: bytes) -> str:
+    """Return a secret as Standard Webhooks writes it, from 24 to 64 random bytes."""
+    return SECRET_PREFIX + base64.b64encode(chance).decode()
+
+
+async def create(
+    pool: Pool, wish: WebhookRequest, *, policy: WebhookPolicy, secret: str
+) -> Webhook:
+    """Store an endpoint. Raises InvalidRequest."""
+    _check(wish.url, wish.events, wish.description, policy)
+    new = NewWebhook(
+        id=WebhookId(uuid7()),
+        url=wish.url,
+        events=wish.events,
+        description=wish.description,
+        secret=policy.seal.close(secret),
+    )
+    async with borrowed(pool) as connection:
+        return await webhooks.insert(connection, new)
+
+
+async def change(
+    pool: Pool, webhook_id: WebhookId, wish: WebhookChangeRequest, *, policy: WebhookPolicy
+) -> Webhook:
+    """Change an endpoint. Raises InvalidRequest and WebhookNotFound."""
+    _check(wish.url, wish.events, wish.description, policy)
+    changes = WebhookChange(
+        url=wish.url, events=wish.events, description=wish.description, disabled=wish.disabled
+    )
+    async with borrowed(pool) as connection:
+        return _found(await webhooks.change(connection, webhook_id, changes), webhook_id)
+
+
+async def rotate(
+    pool: Pool, webhook_id: WebhookId, wish: RotateRequest, *, policy: WebhookPolicy, secret: str
+) -> Webhook:
+    """Give an endpoint another secret. Raises InvalidRequest and WebhookNotFound."""
+    try:
+        overlap = units.duration(wish.overlap, zero=True)
+        if overlap > LONGEST_OVERLAP:
+            raise ValueError(f"is longer than {LONGEST_OVERLAP.days}d")
+    except ValueError as error:
+        raise _invalid(Fault("/overlap", str(error))) from None
+    sealed = policy.seal.close(secret)
+    async with borrowed(pool) as connection:
+        rotated = await webhooks.rotate(connection, webhook_id, secret=sealed, overlap=overlap)
+        return _found(rotated, webhook_id)
+
+
+async def get(pool: Pool, webhook_id: WebhookId) -> Webhook:
+    """Return an endpoint. Raises WebhookNotFound."""
+    async with borrowed(pool) as connection:
+        return _found(await webhooks.get(connection, webhook_id), webhook_id)
+
+
+async def delete(pool: Pool, webhook_id: WebhookId) -> None:
+    """Remove an endpoint. Raises WebhookNotFound."""
+    async with borrowed(pool) as connection:
+        if not await webhooks.delete(connection, webhook_id):
+            raise _no_webhook(webhook_id)
+
+
+async def replay(pool: Pool, webhook_id: WebhookId, delivery_id: DeliveryId) -> Delivery:
+    """Send a delivery once more. Raises WebhookNotFound, WebhookDisabled and DeliveryNotFound."""
+    webhook = await get(pool, webhook_id)
+    if webhook.disabled_at is not None:
+        raise WebhookDisabled(
+            f"the webhook is disabled ({webhook.disabled_because}); enable it with "
+            '{"disabled": false} first'
+        )
+    async with borrowed(pool) as connection:
+        found = await deliveries.replay(connection, webhook_id, delivery_id)
+    if found is None:
+        raise DeliveryNotFound(f"the webhook has no delivery {delivery_id}")
+    return found
+
+
+def _check(
+    url: str | None, events: list[str] | None, description: str | None, policy: WebhookPolicy
+) -> None:
+    faults = []
+    if url is not None and (problem := policy.url_problem(url)):
+        faults.append(Fault("/url", problem))
+    for index, pattern in enumerate(events or ()):
+        if problem := pattern_problem(pattern):
+            faults.append(Fault(f"/events/{index}", f"{pattern[:80]!r} {problem}"))
+    if "\0" in (description or ""):
+        faults.append(Fault("/description", "holds a NUL character"))
+    if faults:
+        raise _invalid(*faults)
+
+
+def _invalid(*faults: Fault) -> InvalidRequest:
+    return InvalidRequest("the request has invalid fields", faults=faults)
+
+
+def _found(webhook: Webhook | None, webhook_id: UUID) -> Webhook:
+    if webhook is None:
+        raise _no_webhook(webhook_id)
+    return webhook
+
+
+def _no_webhook(webhook_id: UUID) -> WebhookNotFound:
+    return WebhookNotFound(f"there is no webhook {webhook_id}")

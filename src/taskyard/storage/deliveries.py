@@ -1,0 +1,144 @@
+"""Deliveries to webhook endpoints: waiting, under way, and what became of them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NewType
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from taskyard.core.task import TaskId
+from taskyard.storage.pool import AsyncConnection
+from taskyard.storage.sql import queries
+from taskyard.storage.webhooks import WebhookId
+
+DeliveryId = NewType("DeliveryId", UUID)
+
+_SQL = queries("deliveries")
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery is: `failed` was given up."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDelivery:
+    """What is to be sent, either to a webhook or to the URL that a task names."""
+
+    id: DeliveryId
+    webhook_id: WebhookId | None
+    url: str | None
+    endpoint: str
+    task_id: TaskId
+    seq: int
+    event: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A delivery that was taken to be sent; its secrets are sealed. `attempts` were made before."""
+
+    id: DeliveryId
+    webhook_id: WebhookId | None
+    url: str
+    body: str
+    attempts: int
+    secret: bytes | None
+    former_secret: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """What an attempt came to; `delay` is in seconds, for what is still pending."""
+
+    state: DeliveryState
+    delay: float | None
+    status: int | None
+    body: str
+    fault: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A delivery as the log shows it, with the answer to its latest attempt."""
+
+    id: DeliveryId
+    task_id: TaskId
+    seq: int
+    event: str
+    state: DeliveryState
+    attempts: int
+    created_at: datetime
+    next_try_at: datetime | None
+    tried_at: datetime | None
+    finished_at: datetime | None
+    response_status: int | None
+    response_body: str | None
+    fault: str | None
+
+
+async def insert(connection: AsyncConnection, new: Sequence[NewDelivery]) -> None:
+    """Store what is to be sent."""
+    if new:
+        columns = {f"{name}s": [getattr(each, name) for each in new] for name in _COLUMNS}
+        columns["bodies"] = [each.body for each in new]
+        await connection.execute(_SQL["insert_deliveries"], columns)
+
+
+_COLUMNS = ("id", "webhook_id", "url", "endpoint", "task_id", "seq", "event")
+
+
+async def take(
+    connection: AsyncConnection, *, token: UUID, lease: float, most_at_once: int, limit: int
+) -> list[Due]:
+    """Take what is due, at most so many of one endpoint at once; `lease` is in seconds."""
+    given = {"token": token, "lease": lease, "most_at_once": most_at_once, "limit": limit}
+    async with connection.cursor(row_factory=class_row(Due)) as cursor:
+        await cursor.execute(_SQL["take_deliveries"], given)
+        return await cursor.fetchall()
+
+
+async def finish(
+    connection: AsyncConnection, delivery_id: DeliveryId, *, token: UUID, came_to: Finish
+) -> bool:
+    """Say what an attempt came to; return False when its lease was lost."""
+    given = asdict(came_to) | {"id": delivery_id, "token": token}
+    return await (await connection.execute(_SQL["finish_delivery"], given)).fetchone() is not None
+
+
+async def page(
+    connection: AsyncConnection,
+    webhook_id: WebhookId,
+    *,
+    state: DeliveryState | None,
+    before: UUID | None,
+    limit: int,
+) -> list[Delivery]:
+    """Return up to `limit` deliveries to a webhook, newest first, from just below `before`."""
+    given = {"webhook_id": webhook_id, "state": state, "before": before, "limit": limit}
+    async with connection.cursor(row_factory=class_row(Delivery)) as cursor:
+        await cursor.execute(_SQL["list_deliveries"], given)
+        return await cursor.fetchall()
+
+
+async def replay(
+    connection: AsyncConnection, webhook_id: WebhookId, delivery_id: DeliveryId
+) -> Delivery | None:
+    """Send a delivery once more; return it, or None if there is none."""
+    given = {"id": delivery_id, "webhook_id": webhook_id}
+    async with connection.cursor(row_factory=class_row(Delivery)) as cursor:
+        await cursor.execute(_SQL["replay_delivery"], given)
+        return await cursor.fetchone()
+
+
+async def forget(connection: AsyncConnection, *, kept: timedelta, limit: int) -> int:
+    """Remove deliveries that ended longer ago; return how many."""
+    given = {"kept": kept.total_seconds(), "limit": limit}
+    return len(await (await connection.execute(_SQL["forget_deliveries"], given)).fetchall())

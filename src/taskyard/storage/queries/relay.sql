@@ -1,0 +1,34 @@
+-- How far each purpose has read the history, and what goes out with it.
+
+-- name: hold_cursor
+-- Take or keep the right to read for a purpose. No row: another holds it.
+UPDATE relay_cursors SET holder = %(holder)s,
+                         held_until = now() + %(lease)s * interval '1 second'
+WHERE purpose = (
+    SELECT purpose FROM relay_cursors
+    WHERE purpose = %(purpose)s AND (holder = %(holder)s OR held_until < now())
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING position;
+
+-- name: move_cursor
+-- Say what was read and passed on, and keep the right to go on. No row: it was lost meanwhile.
+UPDATE relay_cursors SET position = %(position)s,
+                         held_until = now() + %(lease)s * interval '1 second'
+WHERE purpose = %(purpose)s AND holder = %(holder)s AND position = %(after)s
+RETURNING position;
+
+-- name: release_cursors
+-- Let somebody else go on at once.
+UPDATE relay_cursors SET holder = NULL, held_until = '-infinity' WHERE holder = %(holder)s;
+
+-- name: anybody_told
+-- Whether a webhook or a task's notify_url may want what happens.
+SELECT EXISTS (SELECT FROM webhooks WHERE disabled_at IS NULL)
+    OR EXISTS (SELECT FROM tasks WHERE notify_url IS NOT NULL);
+
+-- name: endings
+-- What the news of an end holds beside the change: the result, if it is small, and whom to tell.
+SELECT id, notify_url, CASE WHEN octet_length(result::text) <= %(largest)s THEN result END AS result,
+       coalesce(octet_length(result::text) > %(largest)s, false) AS too_large
+FROM tasks WHERE id = ANY (%(ids)s);
