@@ -12,6 +12,7 @@ from taskyard.api.parts import Parts
 from taskyard.api.streams import streams_blueprint
 from taskyard.api.submit import submit_blueprint
 from taskyard.api.tasks import tasks_blueprint
+from taskyard.api.webhooks import webhooks_blueprint
 from taskyard.api.yard import yard_blueprint
 
 LARGEST_BODY = 64 * 1024 * 1024  # 10,000 tasks of some size; one task has its type's own limit
@@ -30,6 +31,7 @@ def create_app(parts: Parts) -> Quart:
         streams_blueprint(parts),
         batch_blueprint(parts),
         dead_letters_blueprint(parts),
+        webhooks_blueprint(parts),
         yard_blueprint(parts),
         health_blueprint(parts),
         docs_blueprint(),

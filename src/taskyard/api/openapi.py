@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from taskyard.api import dead_letter_views, stream_views, views
+from taskyard.api import dead_letter_views, stream_views, views, webhook_views
 from taskyard.api.dead_letter_operations import DEAD_LETTER_OPERATIONS
 from taskyard.api.errors import explanations
 from taskyard.api.operation import (
@@ -27,9 +27,10 @@ from taskyard.api.operation import (
     Operation,
 )
 from taskyard.api.stream_operations import STREAM_OPERATIONS
+from taskyard.api.webhook_operations import WEBHOOK_OPERATIONS
 from taskyard.services.submit import Submission
 
-_DESCRIPTIONS = {200: "As asked.", 202: "Accepted.", 503: "Not ready."}
+_DESCRIPTIONS = {200: "As asked.", 201: "Made.", 202: "Accepted.", 204: "Done.", 503: "Not ready."}
 
 _KEY = (
     "Idempotency-Key",
@@ -143,6 +144,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     *DEAD_LETTER_OPERATIONS,
     *STREAM_OPERATIONS,
+    *WEBHOOK_OPERATIONS,
     Operation(
         method="get",
         path="/v1/task-types",
@@ -208,7 +210,10 @@ OPERATIONS: tuple[Operation, ...] = (
 
 def document() -> Json:
     """Return the whole document."""
-    kinds = [Submission, *views.SCHEMAS, *dead_letter_views.SCHEMAS, *stream_views.SCHEMAS]
+    kinds = [
+        Submission, *views.SCHEMAS, *dead_letter_views.SCHEMAS, *stream_views.SCHEMAS,
+        *webhook_views.SCHEMAS,
+    ]  # fmt: skip
     _, components = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
     paths: dict[str, Json] = {}
     for operation in OPERATIONS:
@@ -235,7 +240,7 @@ def _operation(operation: Operation) -> Json:
             **{
                 str(status): {
                     "description": _DESCRIPTIONS[status],
-                    "content": _content(operation, answer),
+                    **_content(operation, answer),
                 }
                 for status, answer in _answers(operation)
             },
@@ -268,7 +273,7 @@ def _content(operation: Operation, answer: Any) -> Json:
     content = {JSON: {"schema": _schema(answer)}} if answer else {}
     if operation.streams:
         content["text/event-stream"] = {"schema": _schema(operation.streams)}
-    return content
+    return {"content": content} if content else {}
 
 
 def _refusals(operation: Operation) -> Json:

@@ -7,7 +7,6 @@ import msgspec
 from taskyard.broker.cloudevents import CloudEvent, message_of
 from taskyard.broker.publisher import Confirm, Message, Publisher
 from taskyard.core import topics
-from taskyard.core.task import TaskId
 from taskyard.services.news import endings_among, event_name, news_of
 from taskyard.services.relay import Turn
 from taskyard.storage.changes import Change
@@ -47,13 +46,13 @@ class LifecycleOutlet:
         name = event_name(change)
         return any(topics.matches(pattern, name) for pattern in self._patterns)
 
-    def _message(self, change: Change, endings: dict[TaskId, Ending]) -> Message:
+    def _message(self, change: Change, endings: dict[int, Ending]) -> Message:
         event = CloudEvent(
             id=f"{change.task_id}/{change.seq}",
             source=self._source,
             type=event_name(change),
             subject=str(change.task_id),
             time=change.at,
-            data=msgspec.json.encode(news_of(change, endings.get(change.task_id))),
+            data=msgspec.json.encode(news_of(change, endings.get(change.position))),
         )
         return message_of(event)

@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 
 from taskyard.core.states import TERMINAL, State
-from taskyard.core.task import TaskId
 from taskyard.storage import relay
 from taskyard.storage.changes import Change
 from taskyard.storage.pool import AsyncConnection
@@ -52,12 +51,12 @@ def event_name(change: Change) -> str:
     return f"task.{change.type}.{change.state}"
 
 
-async def endings_among(
-    connection: AsyncConnection, found: Sequence[Change]
-) -> dict[TaskId, Ending]:
-    """Return what belongs to the news of those changes that are ends."""
-    ended = [change.task_id for change in found if change.state in TERMINAL]
-    return await relay.endings(connection, ended, largest=LARGEST_RESULT)
+async def endings_among(connection: AsyncConnection, found: Sequence[Change]) -> dict[int, Ending]:
+    """Return what belongs to the news of those changes that are ends, by their positions."""
+    ends = [change for change in found if change.state in TERMINAL]
+    ids = [change.task_id for change in ends]
+    endings = await relay.endings(connection, ids, largest=LARGEST_RESULT)
+    return {each.position: endings[each.task_id] for each in ends if each.task_id in endings}
 
 
 def news_of(change: Change, ending: Ending | None) -> News:

@@ -7,7 +7,6 @@ import psycopg
 from uuid_utils.compat import uuid7
 
 from taskyard.core import topics
-from taskyard.core.task import TaskId
 from taskyard.services.news import endings_among, event_name, news_of
 from taskyard.services.relay import Turn
 from taskyard.services.webhook_policy import origin
@@ -49,9 +48,9 @@ class WebhookOutlet:
 
 
 def _deliveries(
-    change: Change, hooks: Sequence[Webhook], endings: dict[TaskId, Ending]
+    change: Change, hooks: Sequence[Webhook], endings: dict[int, Ending]
 ) -> Iterator[NewDelivery]:
-    name, ending = event_name(change), endings.get(change.task_id)
+    name, ending = event_name(change), endings.get(change.position)
     wanting = [hook for hook in hooks if _wants(hook, change, name)]
     notify_url = ending.notify_url if ending else None
     if not wanting and notify_url is None:
