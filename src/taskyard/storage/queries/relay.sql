@@ -1,14 +1,13 @@
 -- How far each purpose has read the history, and what goes out with it.
 
 -- name: hold_cursor
--- Take or keep the right to read for a purpose. No row: another holds it.
-UPDATE relay_cursors SET holder = %(holder)s,
-                         held_until = now() + %(lease)s * interval '1 second'
-WHERE purpose = (
-    SELECT purpose FROM relay_cursors
-    WHERE purpose = %(purpose)s AND (holder = %(holder)s OR held_until < now())
-    FOR UPDATE SKIP LOCKED
-)
+-- Take or keep the right to read for a purpose. No row: another holds it. A cursor that was removed
+-- by hand begins anew, with what happens from now on.
+INSERT INTO relay_cursors AS cursor (purpose, position, holder, held_until)
+VALUES (%(purpose)s, (SELECT coalesce(max(position), 0) FROM task_events), %(holder)s,
+        now() + %(lease)s * interval '1 second')
+ON CONFLICT (purpose) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until
+WHERE cursor.holder = excluded.holder OR cursor.held_until < now()
 RETURNING position;
 
 -- name: move_cursor
