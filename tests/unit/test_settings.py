@@ -60,6 +60,42 @@ def test_a_missing_url_is_explained() -> None:
     assert "Postgres" in str(caught.value.faults[0])
 
 
+def test_what_webhooks_may_do_is_checked_and_never_shown() -> None:
+    """Keys and secrets are named by number, not by value."""
+    given = {
+        **GOOD,
+        "TASKYARD_WEBHOOKS_INSECURE": "yes",
+        "TASKYARD_WEBHOOKS_NETWORKS": "10.0.0.0/8, 10.1.2.3/8",
+        "TASKYARD_WEBHOOKS_KEYS": f"{'A' * 43}=,hunter2",
+        "TASKYARD_NOTIFY_SECRET": "whsec_hunter2",
+        "TASKYARD_LIFECYCLE_EVENTS": "task.#,image.*",
+    }
+    with pytest.raises(InvalidSettings) as caught:
+        load(given)
+    shown = "\n".join(map(str, caught.value.faults))
+    assert len(caught.value.faults) == 5
+    assert "has key 2" in shown
+    assert "hunter2" not in shown
+
+
+def test_webhooks_are_closed_by_default() -> None:
+    """Neither plain http nor a private network, and all changes are published."""
+    settings = load(GOOD)
+    assert (settings.webhooks_insecure, settings.webhooks_networks) == (False, ())
+    assert (settings.webhooks_keys, settings.notify_secret) == ((), None)
+    assert settings.lifecycle_events == ("task.#",)
+    more = {
+        "TASKYARD_WEBHOOKS_NETWORKS": "127.0.0.0/8, ::1/128",
+        "TASKYARD_WEBHOOKS_KEYS": f"{'A' * 43}=",
+        "TASKYARD_NOTIFY_SECRET": "whsec_" + "A" * 32,
+        "TASKYARD_LIFECYCLE_EVENTS": "",
+    }
+    settings = load({**GOOD, **more})
+    assert [str(each) for each in settings.webhooks_networks] == ["127.0.0.0/8", "::1/128"]
+    assert settings.lifecycle_events == ()
+    assert "AAAA" not in repr(settings)
+
+
 def test_every_setting_is_documented() -> None:
     """docs/operations.md names each of them."""
     text = (ROOT / "docs" / "operations.md").read_text()

@@ -7,12 +7,16 @@ public when it is looked at and 127.0.0.1 when it is dialled gets no connection.
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
 import httpcore
 
 from taskyard.core.addresses import Address, Network, address_problem, host_problem
+
+_LOOKUPS_AT_ONCE = 64  # as many as may be sent at once
 
 Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 
@@ -21,11 +25,20 @@ class HostRefused(Exception):
     """The host, or every address of it, is none that may be dialled. The message says why."""
 
 
-async def resolve(host: str, port: int) -> Sequence[Address]:
-    """Return the addresses of a host as the system resolves it. Raises OSError."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [ip_address(given[0]) for _, _, _, _, given in found]
+def system_resolver() -> Resolve:
+    """Return what asks the system for the addresses of a host, and raises OSError.
+
+    It has threads of its own: a name server that does not answer blocks one for each question, and
+    the few that asyncio has would soon be gone.
+    """
+    lookups = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="lookup")
+
+    async def resolve(host: str, port: int) -> Sequence[Address]:
+        ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(lookups, ask)
+        return [ip_address(given[0]) for _, _, _, _, given in found]
+
+    return resolve
 
 
 class PublicNetwork(httpcore.AsyncNetworkBackend):
@@ -35,11 +48,11 @@ class PublicNetwork(httpcore.AsyncNetworkBackend):
         self,
         *,
         allowed: Sequence[Network] = (),
-        resolve: Resolve = resolve,
+        resolve: Resolve | None = None,
         inner: httpcore.AsyncNetworkBackend | None = None,
     ) -> None:
         self._allowed = tuple(allowed)
-        self._resolve = resolve
+        self._resolve = resolve or system_resolver()
         self._inner = inner or httpcore.AnyIOBackend()
 
     async def connect_tcp(

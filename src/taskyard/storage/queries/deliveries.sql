@@ -13,7 +13,8 @@ ON CONFLICT DO NOTHING;
 
 -- name: take_deliveries
 -- Take what is due, fairly: some of each endpoint, and no more of one than may be under way at once.
--- Endpoints are walked over the index, one step each, however much waits for one of them.
+-- Endpoints are walked over the index, one step each, however much waits for one of them; what waits
+-- for a disabled one is not looked at.
 WITH RECURSIVE endpoints AS (
     (SELECT endpoint FROM webhook_deliveries WHERE state = 'pending' ORDER BY endpoint LIMIT 1)
     UNION ALL
@@ -23,12 +24,11 @@ WITH RECURSIVE endpoints AS (
     FROM endpoints WHERE endpoints.endpoint IS NOT NULL
 ), chosen AS (
     SELECT due.id FROM endpoints
+    LEFT JOIN webhooks AS hook ON hook.id::text = endpoints.endpoint
     CROSS JOIN LATERAL (
         SELECT id FROM webhook_deliveries AS waiting
         WHERE waiting.state = 'pending' AND waiting.endpoint = endpoints.endpoint
           AND next_try_at <= now() AND leased_until < now()
-          AND (webhook_id IS NULL
-               OR EXISTS (SELECT FROM webhooks WHERE id = webhook_id AND disabled_at IS NULL))
         ORDER BY next_try_at
         LIMIT greatest(0, %(most_at_once)s - (
             SELECT count(*) FROM webhook_deliveries AS leased
@@ -36,6 +36,7 @@ WITH RECURSIVE endpoints AS (
               AND leased.endpoint = endpoints.endpoint))
         FOR UPDATE SKIP LOCKED
     ) AS due
+    WHERE hook.disabled_at IS NULL
     LIMIT %(limit)s
 )
 UPDATE webhook_deliveries AS delivery
