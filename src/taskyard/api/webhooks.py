@@ -18,6 +18,7 @@ from taskyard.api.webhook_views import (
 )
 from taskyard.core.errors import DeliveryNotFound, WebhookNotFound
 from taskyard.services import webhooks as service
+from taskyard.services.sealing import new_secret
 from taskyard.services.webhooks import RotateRequest, WebhookChangeRequest, WebhookRequest
 from taskyard.storage import deliveries as deliveries_table
 from taskyard.storage import webhooks as webhooks_table
@@ -44,7 +45,7 @@ def webhooks_blueprint(parts: Parts) -> Blueprint:
     @blueprint.post("/v1/webhooks")
     async def create() -> Response:
         wish = convert(await json_body(), WebhookRequest)
-        secret = service.new_secret(secrets.token_bytes(_SECRET_BYTES))
+        secret = new_secret(secrets.token_bytes(_SECRET_BYTES))
         made = await service.create(parts.pool, wish, policy=parts.webhooks, secret=secret)
         view = with_secret(made, secret)
         return respond(view, 201, {"Location": view.links["self"]})
@@ -75,7 +76,7 @@ def webhooks_blueprint(parts: Parts) -> Blueprint:
     @blueprint.post("/v1/webhooks/<webhook>/rotate")
     async def rotate(webhook: str) -> Response:
         wish = convert(await json_body_or_none(), RotateRequest)
-        secret = service.new_secret(secrets.token_bytes(_SECRET_BYTES))
+        secret = new_secret(secrets.token_bytes(_SECRET_BYTES))
         rotated = await service.rotate(
             parts.pool, _webhook_id(webhook), wish, policy=parts.webhooks, secret=secret
         )

@@ -1,7 +1,6 @@
 """Deliver: send what is due to webhook endpoints, signed, and act on what they answer.
 
-Any number may run: a delivery has a lease while it is sent. Who dies meanwhile leaves it to be sent
-again, with the same webhook-id.
+Any number may run: a delivery is leased while it is sent. Who dies leaves it to be sent again.
 """
 
 import asyncio

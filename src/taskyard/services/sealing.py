@@ -1,11 +1,17 @@
 """Seal: how secrets that must be read again are kept in the database."""
 
+import base64
 from collections.abc import Sequence
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 -- how Standard Webhooks marks a secret
 _OPEN = SECRET_PREFIX.encode()
+
+
+def new_secret(chance: bytes) -> str:
+    """Return a secret as Standard Webhooks writes it, from 24 to 64 random bytes."""
+    return SECRET_PREFIX + base64.b64encode(chance).decode()
 
 
 class SealBroken(Exception):

@@ -24,7 +24,7 @@ _NO_WEBHOOKS = WebhookPolicy()
 
 
 class Submission(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What a caller asks for: the body of POST /v1/tasks."""
+    """What a caller asks for: the body of POST /v1/tasks. `notify_url` is told of its end."""
 
     type: str
     args: dict[str, Any] = {}

@@ -1,6 +1,5 @@
 """Webhooks: endpoints that hear of changes, their secrets, and what was delivered to them."""
 
-import base64
 from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
@@ -18,7 +17,6 @@ from taskyard.core.errors import (
     WebhookNotFound,
 )
 from taskyard.core.webhooks import MOST_PATTERNS, pattern_problem
-from taskyard.services.sealing import SECRET_PREFIX
 from taskyard.services.webhook_policy import WebhookPolicy
 from taskyard.storage import deliveries, webhooks
 from taskyard.storage.deliveries import Delivery, DeliveryId
@@ -52,11 +50,6 @@ class RotateRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The body of POST /v1/webhooks/{webhook}/rotate: how long the former secret signs as well."""
 
     overlap: str = "1d"
-
-
-def new_secret(chance: bytes) -> str:
-    """Return a secret as Standard Webhooks writes it, from 24 to 64 random bytes."""
-    return SECRET_PREFIX + base64.b64encode(chance).decode()
 
 
 async def create(
@@ -120,10 +113,7 @@ async def replay(pool: Pool, webhook_id: WebhookId, delivery_id: DeliveryId) -> 
     """Send a delivery once more. Raises WebhookNotFound, WebhookDisabled and DeliveryNotFound."""
     webhook = await get(pool, webhook_id)
     if webhook.disabled_at is not None:
-        raise WebhookDisabled(
-            f"the webhook is disabled ({webhook.disabled_because}); enable it with "
-            '{"disabled": false} first'
-        )
+        raise WebhookDisabled(f"the webhook is disabled: {webhook.disabled_because}")
     async with borrowed(pool) as connection:
         found = await deliveries.replay(connection, webhook_id, delivery_id)
     if found is None:

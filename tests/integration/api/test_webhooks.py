@@ -31,6 +31,25 @@ TABLE = RoutingTable(pools={"p": Pool(name="p", tasks=("a.*",), modules=("m",))}
 URL = "https://example.com/hooks"
 SECRET = "whsec_bm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5u"
 
+BAD_URLS = [
+    "http://example.com/", "ftp://example.com/", "https://", "https:///x", "example.com",
+    "https://user:word@example.com/", "https://example.com/#part", "https://example.com:0/",
+    "https://example.com:99999/", "https://exa mple.com/", "https://127.0.0.1/",
+    "https://2130706433/", "https://0x7f.1/", "https://127.1/", "https://[::1]/",
+    "https://[::ffff:10.0.0.1]/", "https://[fe80::1%25lo]/", "https://169.254.169.254/latest",
+    "https://10.8.0.1/", "https://\u00e9.example/", "https://example.com\\@10.0.0.1/",
+    "https://[", "https://example.com/" + "x" * 2048,
+]  # fmt: skip
+BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
+    ({"events": []}, "/events"),
+    ({"events": ["task.#", "image.*"]}, "/events/1"),
+    ({"events": ["#"] * 33}, "/events"),
+    ({"events": None}, "/events"),
+    ({"description": "x" * 501}, "/description"),
+    ({"description": "\0"}, "/description"),
+    ({"secret": SECRET}, "/secret"),
+]
+
 
 @dataclass(frozen=True)
 class Api:
@@ -105,45 +124,21 @@ async def test_a_rotation_gives_another_secret(api: Api) -> None:
     assert (status, problem["errors"][0]["pointer"]) == (422, "/overlap")
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://example.com/", "ftp://example.com/", "https://", "https:///x", "example.com",
-        "https://user:word@example.com/", "https://example.com/#part", "https://example.com:0/",
-        "https://example.com:99999/", "https://exa mple.com/", "https://127.0.0.1/",
-        "https://2130706433/", "https://0x7f.1/", "https://127.1/", "https://[::1]/",
-        "https://[::ffff:10.0.0.1]/", "https://[fe80::1%25lo]/", "https://169.254.169.254/latest",
-        "https://10.8.0.1/", "https://\u00e9.example/", "https://example.com\\@10.0.0.1/",
-        "https://[", "https://example.com/" + "x" * 2048,
-    ],
-)  # fmt: skip
-async def test_urls_that_lead_inside_or_nowhere_are_refused(api: Api, url: str) -> None:
+async def test_urls_that_lead_inside_or_nowhere_are_refused(api: Api) -> None:
     """Of a webhook as of a task, with a pointer to the field."""
-    status, problem = await api.call("POST", "/v1/webhooks", {"url": url, "events": ["#"]})
-    assert (status, problem["errors"][0]["pointer"]) == (422, "/url")
-    status, problem = await api.call("POST", "/v1/tasks", {"type": "a.b", "notify_url": url})
-    assert (status, problem["errors"][0]["pointer"]) == (422, "/notify_url")
+    for url in BAD_URLS:
+        status, problem = await api.call("POST", "/v1/webhooks", {"url": url, "events": ["#"]})
+        assert (status, problem["errors"][0]["pointer"]) == (422, "/url"), url
+        status, problem = await api.call("POST", "/v1/tasks", {"type": "a.b", "notify_url": url})
+        assert (status, problem["errors"][0]["pointer"]) == (422, "/notify_url"), url
 
 
-@pytest.mark.parametrize(
-    ("change", "pointer"),
-    [
-        ({"events": []}, "/events"),
-        ({"events": ["task.#", "image.*"]}, "/events/1"),
-        ({"events": ["#"] * 33}, "/events"),
-        ({"events": None}, "/events"),
-        ({"description": "x" * 501}, "/description"),
-        ({"description": "\0"}, "/description"),
-        ({"secret": SECRET}, "/secret"),
-    ],
-)
-async def test_other_faults_point_at_their_field(
-    api: Api, change: dict[str, Any], pointer: str
-) -> None:
+async def test_other_faults_point_at_their_field(api: Api) -> None:
     """Nothing is stored then."""
-    body = {"url": URL, "events": ["task.#"], **change}
-    status, problem = await api.call("POST", "/v1/webhooks", body)
-    assert (status, problem["errors"][0]["pointer"]) == (422, pointer)
+    for change, pointer in BAD_FIELDS:
+        body = {"url": URL, "events": ["task.#"], **change}
+        status, problem = await api.call("POST", "/v1/webhooks", body)
+        assert (status, problem["errors"][0]["pointer"]) == (422, pointer), change
     assert await api.call("GET", "/v1/webhooks") == (200, {"items": []})
 
 

@@ -21,7 +21,7 @@ from taskyard.outbound.post import open_poster
 from taskyard.services import deliver, webhooks
 from taskyard.services.deliver import Sender, forget_deliveries
 from taskyard.services.relay import Relay
-from taskyard.services.sealing import Seal
+from taskyard.services.sealing import Seal, new_secret
 from taskyard.services.tell import WebhookOutlet
 from taskyard.services.webhook_policy import WebhookPolicy
 from taskyard.services.webhooks import RotateRequest, WebhookChangeRequest, WebhookRequest
@@ -33,7 +33,7 @@ from tests.outward import CLAIMS, ENDS, SUCCEEDS, cancelled, eventually, new
 from tests.receiver import OK, Receiver, answer, receiving
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
-NOTIFY = webhooks.new_secret(b"n" * 32)
+NOTIFY = new_secret(b"n" * 32)
 POLICY = WebhookPolicy(insecure=True, networks=LOOPBACK, notify_secret=NOTIFY)
 ERROR = answer("500 Oh", body=b"no")
 
@@ -48,7 +48,7 @@ class Yard:
     async def subscribe(
         self, url: str, *events: str, policy: WebhookPolicy = POLICY
     ) -> tuple[Webhook, str]:
-        secret = webhooks.new_secret(uuid4().bytes * 2)
+        secret = new_secret(uuid4().bytes * 2)
         wish = WebhookRequest(url=url, events=list(events or ("task.*.*.cancelled",)))
         return await webhooks.create(self.pool, wish, policy=policy, secret=secret), secret
 
@@ -82,16 +82,17 @@ class Yard:
         """Let another dispatcher read at once, as when one stops in peace."""
         await self.connection.execute("UPDATE relay_cursors SET held_until = '-infinity'")
 
-    async def hurry(self) -> None:
-        """Let what waits be due now."""
+    async def hurry(self, arrived: asyncio.Event) -> None:
+        """Let what waits be due now, and the sender look."""
         await self.connection.execute(
             "UPDATE webhook_deliveries SET next_try_at = now() WHERE state = 'pending'"
         )
+        arrived.set()
 
 
 @asynccontextmanager
-async def dispatching(pool: Pool, policy: WebhookPolicy = POLICY) -> AsyncIterator[Sender]:
-    """What a dispatcher does about webhooks."""
+async def dispatching(pool: Pool, policy: WebhookPolicy = POLICY) -> AsyncIterator[asyncio.Event]:
+    """What a dispatcher does about webhooks; the event makes the sender look at once."""
     arrived = asyncio.Event()
     async with open_poster(PublicNetwork(allowed=policy.networks)) as poster:
         sender = Sender(pool, poster, policy=policy, user_agent="Taskyard/1", on_finish=arrived.set)
@@ -106,7 +107,7 @@ async def dispatching(pool: Pool, policy: WebhookPolicy = POLICY) -> AsyncIterat
             for duty in (relaying(relay), sending(sender, arrived))
         ]
         try:
-            yield sender
+            yield arrived
         finally:
             await end(*duties)
             await sender.close()
@@ -154,7 +155,6 @@ async def test_a_task_notifies_its_own_url_of_its_end(yard: Yard, receiver: Rece
     assert (told["type"], told["data"]["result"]) == ("task.a.b.succeeded", {"bytes": 7})
 
 
-@pytest.mark.slow
 async def test_what_fails_is_sent_again_and_in_the_end_the_webhook_is_disabled(
     yard: Yard, receiver: Receiver
 ) -> None:
@@ -162,7 +162,7 @@ async def test_what_fails_is_sent_again_and_in_the_end_the_webhook_is_disabled(
     hook, _ = await yard.subscribe(receiver.url)
     receiver.answers = repeat(ERROR)
     delays = []
-    async with dispatching(yard.pool):
+    async with dispatching(yard.pool) as arrived:
         await cancelled(yard.connection, 1)
         for attempt in range(1, 8):
             row = await yard.attempted(attempt)
@@ -170,7 +170,7 @@ async def test_what_fails_is_sent_again_and_in_the_end_the_webhook_is_disabled(
                 "pending", 500, "no",
             )  # fmt: skip
             delays.append(row["delay"])
-            await yard.hurry()
+            await yard.hurry(arrived)
         await yard.states("failed")
         for delay, planned in zip(delays, (5, 300, 1800, 7200, 18e3, 36e3, 36e3), strict=True):
             assert planned <= delay <= planned * 1.1 + 0.01
@@ -229,7 +229,7 @@ async def test_who_is_busy_says_when(yard: Yard, receiver: Receiver) -> None:
 async def test_both_secrets_sign_during_a_rotation(yard: Yard, receiver: Receiver) -> None:
     """And the former one no longer when the overlap is over."""
     hook, former = await yard.subscribe(receiver.url)
-    secret = webhooks.new_secret(b"2" * 32)
+    secret = new_secret(b"2" * 32)
     await webhooks.rotate(
         yard.pool, hook.id, RotateRequest(overlap="1h"), policy=POLICY, secret=secret
     )
@@ -353,11 +353,11 @@ async def test_secrets_are_sealed(yard: Yard, receiver: Receiver) -> None:
 async def test_what_a_policy_no_longer_allows_is_not_sent(yard: Yard, receiver: Receiver) -> None:
     """The URL was accepted when more was allowed."""
     await yard.subscribe(receiver.url)
-    async with dispatching(yard.pool, WebhookPolicy(insecure=True)):
+    async with dispatching(yard.pool, WebhookPolicy(insecure=True)) as arrived:
         await cancelled(yard.connection, 1)
         assert "not public (loopback)" in (await yard.attempted(1))["fault"]
         await yard.connection.execute("UPDATE webhooks SET url = 'http://localhost:1/'")
-        await yard.hurry()
+        await yard.hurry(arrived)
         assert "not public (loopback)" in (await yard.attempted(2))["fault"]
     assert receiver.connections == 0
 
