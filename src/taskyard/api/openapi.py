@@ -25,6 +25,8 @@ from taskyard.api.operation import (
     WAIT,
     Json,
     Operation,
+    parameters,
+    path_parameters,
 )
 from taskyard.api.stream_operations import STREAM_OPERATIONS
 from taskyard.api.webhook_operations import WEBHOOK_OPERATIONS
@@ -251,12 +253,12 @@ def _operation(operation: Operation) -> Json:
         described["responses"][str(operation.status)]["headers"] = _REPLAYED
     if operation.description:
         described["description"] = operation.description
-    if parameters := [
-        *_path_parameters(operation.path),
-        *_parameters("query", operation.query),
-        *_parameters("header", operation.headers),
+    if given := [
+        *path_parameters(operation.path),
+        *parameters("query", operation.query),
+        *parameters("header", operation.headers),
     ]:
-        described["parameters"] = parameters
+        described["parameters"] = given
     if operation.body:
         content = {media: {"schema": _schema(kind)} for media, kind in operation.body.items()}
         content[JSON]["example"] = operation.example
@@ -292,18 +294,6 @@ def _refusals(operation: Operation) -> Json:
 def _identifier(operation: Operation) -> str:
     words = operation.path.replace("/v1", "").replace("{", "").replace("}", "").split("/")
     return "_".join([operation.method, *(word.replace("-", "_") for word in words if word)])
-
-
-def _path_parameters(path: str) -> list[Json]:
-    names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-    return [{"name": name, "in": "path", "required": True, "schema": TEXT} for name in names]
-
-
-def _parameters(place: str, given: tuple[tuple[str, Json, str], ...]) -> list[Json]:
-    return [
-        {"name": name, "in": place, "schema": schema, "description": meaning}
-        for name, schema, meaning in given
-    ]
 
 
 def _schema(kind: Any) -> Json:

@@ -51,3 +51,17 @@ WAIT = (
 )
 LIMIT = ("limit", {"type": "integer", "minimum": 1, "maximum": 500}, "Page size; else 50.")
 CURSOR = ("cursor", TEXT, "`next_cursor` of the page before.")
+
+
+def path_parameters(path: str) -> list[Json]:
+    """Return what a path has in braces, as OpenAPI describes it."""
+    names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+    return [{"name": name, "in": "path", "required": True, "schema": TEXT} for name in names]
+
+
+def parameters(place: str, given: tuple[tuple[str, Json, str], ...]) -> list[Json]:
+    """Return query parameters or headers, as OpenAPI describes them."""
+    return [
+        {"name": name, "in": place, "schema": schema, "description": meaning}
+        for name, schema, meaning in given
+    ]

@@ -39,6 +39,7 @@ class Options(TypedDict, total=False):
     expires_in: str | None
     deadline: str | None
     labels: Mapping[str, str] | None
+    notify_url: str | None
 
 
 class Filters(TypedDict, total=False):

@@ -3,8 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from typing import Any
 from uuid import uuid4
@@ -14,20 +13,13 @@ from quart.typing import TestClientProtocol as HttpClient
 
 from taskyard.api.app import create_app
 from taskyard.api.parts import Parts
-from taskyard.broker.publisher import open_publisher
-from taskyard.broker.wakeup import exchange_name
-from taskyard.core.routing import Pool, RoutingTable
-from taskyard.dev.processes import free_port
-from taskyard.services.catalog import Catalog
-from taskyard.services.dispatch import open_fresh
-from taskyard.services.intake import open_intake
 from taskyard.services.relay import Relay
 from taskyard.services.tell import WebhookOutlet
 from taskyard.services.webhook_policy import WebhookPolicy
-from taskyard.storage.pool import AsyncConnection, open_pool
+from taskyard.storage.pool import AsyncConnection
+from tests.application import open_parts
 from tests.outward import cancelled, eventually
 
-TABLE = RoutingTable(pools={"p": Pool(name="p", tasks=("a.*",), modules=("m",))}, defaults={})
 URL = "https://example.com/hooks"
 SECRET = "whsec_bm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5u"
 
@@ -74,18 +66,9 @@ class Api:
 @pytest.fixture
 async def api(database_url: str) -> AsyncIterator[Api]:
     """One API process; the broker is away and does not matter."""
-    async with AsyncExitStack() as stack:
-        enter = stack.enter_async_context
-        nowhere = f"amqp://u:p@127.0.0.1:{free_port()}/v"
-        pool = await enter(open_pool(database_url, name="tests", size=4))
-        publisher = await enter(open_publisher(nowhere, exchange_name("none")))
-        fresh = await enter(open_fresh(publisher=publisher, pool=pool))
-        parts = Parts(
-            table=TABLE, prefix="none", amqp_url=nowhere, pool=pool, publisher=publisher,
-            intake=await enter(open_intake(pool, fresh, largest_backlog=1000)), fresh=fresh,
-            catalog=Catalog(),
-            webhooks=WebhookPolicy(notify_secret=SECRET, networks=(ip_network("10.9.0.0/16"),)),
-        )  # fmt: skip
+    policy = WebhookPolicy(notify_secret=SECRET, networks=(ip_network("10.9.0.0/16"),))
+    async with open_parts(database_url) as opened:
+        parts = replace(opened, webhooks=policy)
         yield Api(create_app(parts).test_client(), parts)
 
 
@@ -159,8 +142,9 @@ async def test_notify_url_is_kept_with_the_task(api: Api, connection: AsyncConne
 
 async def test_without_a_secret_no_task_may_notify(api: Api) -> None:
     """The sentence names the setting."""
-    object.__setattr__(api.parts, "webhooks", WebhookPolicy())
-    status, problem = await api.call("POST", "/v1/tasks", {"type": "a.b", "notify_url": URL})
+    bare = replace(api.parts, webhooks=WebhookPolicy())
+    unsigned = Api(create_app(bare).test_client(), bare)
+    status, problem = await unsigned.call("POST", "/v1/tasks", {"type": "a.b", "notify_url": URL})
     assert status == 422
     assert "TASKYARD_NOTIFY_SECRET" in problem["errors"][0]["detail"]
 
