@@ -40,13 +40,15 @@ async def _content(
         if page:
             yield _shown(page, filters, after) + sse.heartbeat(follower.after)
     after = follower.after
-    with stream.joined(follower) as reader:
+    with stream.joined(follower, filters) as reader:
         sent = sse.now()
         while reader.ended is None:
             changes = await reader.take(within=max(0.0, sent + sse.HEARTBEAT - sse.now()))
             content = _shown(changes, filters, after)
             after = max([after, *(change.position for change in changes[-1:])])
-            if not content and sse.now() - sent >= sse.HEARTBEAT:
+            # Who was dropped has not been told: its place stays, so that it may resume there.
+            if not content and not reader.ended and sse.now() - sent >= sse.HEARTBEAT:
+                after = max(after, stream.told)
                 content = sse.heartbeat(after)
             if content:
                 yield content

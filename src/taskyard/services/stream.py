@@ -51,7 +51,8 @@ class Stream:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._readers: set[Reader[Change]] = set()
+        self._readers: dict[Reader[Change], Wanted] = {}
+        self.told = 0  # up to this position all readers have been handed what they want
         self._follower: Follower | None = None
         self._following: asyncio.Task[None] | None = None
         self._stopping = False
@@ -90,8 +91,8 @@ class Stream:
         return self._follower is not None and follower.after >= self._follower.after
 
     @contextmanager
-    def joined(self, follower: Follower) -> Iterator[Reader[Change]]:
-        """Give a reader all changes from now on; its follower is read no further by itself.
+    def joined(self, follower: Follower, wanted: Wanted) -> Iterator[Reader[Change]]:
+        """Give a reader what it wants from now on; its follower is read no further by itself.
 
         It must have caught up: nothing may be awaited since `pages` ended. Changes up to its own
         position may come a second time.
@@ -99,14 +100,14 @@ class Stream:
         reader: Reader[Change] = Reader()
         if self._stopping:
             reader.end(STOPPING)
-        self._readers.add(reader)
+        self._readers[reader] = wanted
         if self._following is None:
-            self._follower = follower
+            self._follower, self.told = follower, follower.after
             self._following = asyncio.create_task(self._follow(follower), name="follow changes")
         try:
             yield reader
         finally:
-            self._readers.discard(reader)
+            self._readers.pop(reader, None)
 
     async def _read(self, follower: Follower) -> list[Change]:
         """Read on, or nothing while the database is away."""
@@ -123,8 +124,11 @@ class Stream:
             while self._readers:
                 found = await self._read(follower)
                 for change in found:
-                    for reader in self._readers:
-                        reader.offer(change)
+                    # Who does not want it is not woken: a thousand that wake hold up all others.
+                    for reader, wanted in self._readers.items():
+                        if wanted.includes(change):
+                            reader.offer(change)
+                    self.told = change.position
                 await asyncio.sleep(LOOK_EVERY if len(found) < _PAGE else 0)
         except Exception:
             log.exception("following changes failed in an unforeseen way")
