@@ -9,7 +9,7 @@ from taskyard.api.query import as_label, as_text, one_of
 from taskyard.core import topics
 from taskyard.core.errors import Fault, InvalidRequest
 from taskyard.core.states import State
-from taskyard.services.stream import Wanted
+from taskyard.services.wanted import Wanted
 from taskyard.storage.streams import Known
 
 _LARGEST_POSITION, _LARGEST_NUMBER = 2**63 - 1, 2**31 - 1  # bigint, integer

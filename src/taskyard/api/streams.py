@@ -11,7 +11,8 @@ from taskyard.api.stream_views import ChangeView, Farewell
 from taskyard.api.views import TaskError
 from taskyard.services.follow import Follower
 from taskyard.services.readers import STOPPING
-from taskyard.services.stream import Stream, Wanted
+from taskyard.services.stream import Stream
+from taskyard.services.wanted import Wanted
 from taskyard.storage.changes import Change
 
 

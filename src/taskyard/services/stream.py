@@ -6,15 +6,13 @@ A reader that resumes far behind reads by itself, in pages, until it has caught 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 
 import structlog
 
-from taskyard.core import topics
 from taskyard.core.errors import StorageUnavailable
-from taskyard.core.states import State
 from taskyard.services.follow import Follower
 from taskyard.services.readers import FAULT, STOPPING, Reader
+from taskyard.services.wanted import Wanted
 from taskyard.stopping import end
 from taskyard.storage import changes, streams
 from taskyard.storage.changes import Change
@@ -25,25 +23,6 @@ log = structlog.get_logger(__name__)
 LOOK_EVERY = 0.25  # seconds
 _AFTER_TROUBLE = 1.0
 _PAGE = 500
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """Which changes a reader wants: any of each kind that is given, and all of the labels."""
-
-    types: tuple[str, ...] = ()
-    pools: tuple[str, ...] = ()
-    states: tuple[State, ...] = ()
-    labels: tuple[tuple[str, str], ...] = ()
-
-    def includes(self, change: Change) -> bool:
-        """Return whether a change is wanted."""
-        return (
-            (not self.states or change.state in self.states)
-            and (not self.pools or change.pool in self.pools)
-            and (not self.types or any(topics.matches(p, change.type) for p in self.types))
-            and all(change.labels.get(key) == value for key, value in self.labels)
-        )
 
 
 class Stream:
