@@ -14,7 +14,8 @@ from taskyard.api.stream_views import Farewell
 from taskyard.core.retention import why_absent
 from taskyard.core.task import TaskId
 from taskyard.services.readers import TOO_SLOW
-from taskyard.services.watch import Item, Watch
+from taskyard.services.watch import Watch
+from taskyard.services.watched import Item
 from taskyard.storage import task_logs
 from taskyard.storage import tasks as tasks_table
 from taskyard.storage.pool import borrowed

@@ -3,48 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 
 from taskyard.core.errors import StorageUnavailable
-from taskyard.core.states import TERMINAL
 from taskyard.core.task import TaskId
 from taskyard.services.readers import FAULT, STOPPING, Reader
+from taskyard.services.watched import Item, Watched, end_readers, in_order, is_behind, tell
 from taskyard.stopping import end
 from taskyard.storage import streams
 from taskyard.storage.pool import Pool, borrowed
-from taskyard.storage.streams import Event, Known, Look, News
-from taskyard.storage.task_logs import LogLine
+from taskyard.storage.streams import Known, Look, News
 
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY = 0.25  # seconds
 _AFTER_TROUBLE = 1.0
 
-ENDED = "the task has ended"
 REMOVED = "the task was removed"
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far an attempt says it is."""
-
-    fraction: float
-    message: str
-
-
-Item = Event | LogLine | Progress
-
-
-@dataclass(slots=True)
-class _Watched:
-    """A task with readers, and how far all of them have been told."""
-
-    known: Known
-    progress: dict[str, Any] | None
-    readers: set[Reader[Item]] = field(default_factory=set)
 
 
 class Watch:
@@ -52,7 +28,7 @@ class Watch:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._watched: dict[TaskId, _Watched] = {}
+        self._watched: dict[TaskId, Watched] = {}
         self._looking: asyncio.Task[None] | None = None
         self._stopping = False
 
@@ -66,7 +42,7 @@ class Watch:
             if look is None:
                 return None
             found = await streams.news(connection, {task_id: known})
-        return look, _in_order(found[task_id], look.progress)
+        return look, in_order(found[task_id], look.progress)
 
     @contextmanager
     def joined(self, task_id: TaskId, known: Known, look: Look) -> Iterator[Reader[Item]]:
@@ -74,7 +50,7 @@ class Watch:
         reader: Reader[Item] = Reader()
         if self._stopping:
             reader.end(STOPPING)
-        watched = self._watched.setdefault(task_id, _Watched(known, look.progress))
+        watched = self._watched.setdefault(task_id, Watched(known, look.progress))
         watched.known = Known(*map(min, watched.known, known))
         watched.readers.add(reader)
         if self._looking is None:
@@ -108,19 +84,19 @@ class Watch:
             known = {
                 each: watched.known
                 for each, watched in self._watched.items()
-                if (look := looks.get(each)) and _is_behind(watched.known, look)
+                if (look := looks.get(each)) and is_behind(watched.known, look)
             }
             found = await streams.news(connection, known)
         for task_id, watched in list(self._watched.items()):
             if (look := looks.get(task_id)) is None:
-                _end(watched, REMOVED)
+                end_readers(watched, REMOVED)
             # Who joined meanwhile may know less than what was asked for: the next look is for it.
             elif watched.known == known.get(task_id, watched.known):
-                _tell(watched, look, found.get(task_id, News((), ())))
+                tell(watched, look, found.get(task_id, News((), ())))
 
     def _end_all(self, why: str) -> None:
         for watched in self._watched.values():
-            _end(watched, why)
+            end_readers(watched, why)
 
     def let_go(self) -> None:
         """End every reader, and whoever comes: this process stops."""
@@ -132,40 +108,6 @@ class Watch:
         self.let_go()
         if self._looking is not None:
             await end(self._looking)
-
-
-def _is_behind(known: Known, look: Look) -> bool:
-    return look.seq > known.seq or look.line > known.line
-
-
-def _tell(watched: _Watched, look: Look, news: News) -> None:
-    progress = look.progress if look.progress != watched.progress else None
-    watched.progress = look.progress
-    for item in _in_order(news, progress):
-        for reader in watched.readers:
-            reader.offer(item)
-    watched.known = Known(
-        max([watched.known.seq, *(event.seq for event in news.events)]),
-        max([watched.known.line, *(line.number for line in news.lines)]),
-    )
-    if look.ended and watched.known.seq >= look.seq:
-        _end(watched, ENDED)
-
-
-def _end(watched: _Watched, why: str) -> None:
-    for reader in watched.readers:
-        reader.end(why)
-
-
-def _in_order(news: News, progress: dict[str, Any] | None) -> list[Item]:
-    """Return what is new in the order of time; the progress stands before the end."""
-    dated: list[Event | LogLine] = sorted([*news.lines, *news.events], key=lambda item: item.at)
-    items: list[Item] = [*dated]
-    if progress:
-        last = items[-1] if items else None
-        ended = isinstance(last, Event) and last.state in TERMINAL
-        items.insert(len(items) - ended, Progress(**progress))
-    return items
 
 
 @asynccontextmanager
