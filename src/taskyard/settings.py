@@ -149,7 +149,9 @@ SETTINGS: Mapping[str, Setting] = {
         parse=_url("amqp", "amqps"), meaning="RabbitMQ 3.10 or newer, which carries the wake-ups"
     ),
     "routing": Setting(
-        parse=_folder, default="routing", meaning="the folder with pools.toml and tasks.toml"
+        parse=_folder,
+        default="routing",
+        meaning="the folder with pools.toml, tasks.toml and events.toml",
     ),
     "workers": Setting(
         parse=_folder, default=".", meaning="the folder put on the import path for task code"

@@ -32,7 +32,10 @@ def test_the_routing_table_of_this_deployment_is_sound() -> None:
     """What ships is read, and fits its schema."""
     table = read_routing(ROUTING)
     assert set(table.pools) == {"media", "documents", "analysis"}
-    for name in ("pools", "tasks"):
+    assert [rule.name for rule in table.events.rules] == [
+        "thumbnail-new-uploads", "summarize-new-tables",
+    ]  # fmt: skip
+    for name in ("pools", "tasks", "events"):
         jsonschema.validate(tomllib.loads((ROUTING / f"{name}.toml").read_text()), schema(name))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from quart import Blueprint, Response, request
 
-from taskyard.api import strict_json
+from taskyard import strict_json
 from taskyard.api.errors import describe
 from taskyard.api.parts import Parts
 from taskyard.api.render import REPLAYED, respond

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from quart import request
 
-from taskyard.api import strict_json
+from taskyard import strict_json
 from taskyard.core import idempotency
 from taskyard.core.errors import Fault, InvalidRequest, TaskNotFound, UnsupportedMediaType
 from taskyard.core.idempotency import IdempotencyKey

@@ -12,7 +12,7 @@ from taskyard.bootstrap.administration import (
 )
 from taskyard.bootstrap.api import asgi, open_api, serve_api
 from taskyard.bootstrap.process import run_until_signal
-from taskyard.bootstrap.roles import run_dispatcher, run_worker
+from taskyard.bootstrap.roles import run_dispatcher, run_ingest, run_worker
 from taskyard.bootstrap.surroundings import child_environment, routing, settings, stack_settings
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "plan_topology",
     "routing",
     "run_dispatcher",
+    "run_ingest",
     "run_until_signal",
     "run_worker",
     "serve_api",

@@ -51,7 +51,7 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
         fresh = await enter(open_fresh(publisher=publisher, pool=pool))
         intake = await enter(open_intake(pool, fresh, largest_backlog=given.largest_backlog))
         waiting = await enter(open_waiting(pool, given.database_url))
-        await enter(beside(_follow_task_types(given, catalog, pool), name="task types"))
+        await enter(beside(follow_task_types(given, catalog, pool), name="task types"))
         stream = await enter(open_stream(pool))
         watch = await enter(open_watch(pool))
         # Requests that wait would hold up the stop: they are answered when it begins.
@@ -78,7 +78,7 @@ def _let_go(*everybody: Any) -> None:
         each.let_go()
 
 
-async def _follow_task_types(given: Settings, catalog: Any, pool: Any) -> None:
+async def follow_task_types(given: Settings, catalog: Any, pool: Any) -> None:
     """Keep the catalog as new as what workers announced."""
     from taskyard.storage.listen import TASK_TYPES, listen
 

@@ -1,4 +1,4 @@
-"""The dispatcher's process, and the workers'."""
+"""The processes of the dispatcher, the ingest and the workers."""
 
 import platform
 import uuid
@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack
 import structlog
 
 from taskyard import notify
-from taskyard.bootstrap.process import settle
+from taskyard.bootstrap.api import follow_task_types
+from taskyard.bootstrap.process import beside, settle
 from taskyard.bootstrap.surroundings import routing
 from taskyard.core.errors import Misconfigured
 from taskyard.settings import Settings
@@ -15,6 +16,7 @@ from taskyard.settings import Settings
 log = structlog.get_logger(__name__)
 
 _DISPATCHER_CONNECTIONS = 6
+_INGEST_CONNECTIONS = 4
 
 
 async def run_dispatcher(given: Settings) -> None:
@@ -51,6 +53,31 @@ async def run_dispatcher(given: Settings) -> None:
         settle()
         notify.ready()
         await dispatcher.run()
+
+
+async def run_ingest(given: Settings) -> None:
+    """Take events in until cancelled."""
+    from taskyard.broker.consumer import open_consumer
+    from taskyard.broker.topology import ingest_queue
+    from taskyard.ingest import MOST_HELD, consume
+    from taskyard.services.backlog import Backlog
+    from taskyard.services.catalog import Catalog
+    from taskyard.services.ingest import Ingest
+    from taskyard.storage.pool import open_pool
+
+    table, catalog = routing(given), Catalog()
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        pool = await enter(open_pool(given.database_url, name="ingest", size=_INGEST_CONNECTIONS))
+        await enter(beside(follow_task_types(given, catalog, pool), name="task types"))
+        # Before it is known what arguments fit, every event would pass.
+        await catalog.known.wait()
+        queue = ingest_queue(given.prefix)
+        consumer = await enter(open_consumer(given.amqp_url, queue, prefetch=MOST_HELD))
+        settle()
+        notify.ready()
+        ingest = Ingest(pool, table=table, catalog=catalog)
+        await consume(consumer, ingest, Backlog(pool, largest=given.largest_backlog))
 
 
 def run_worker(given: Settings, pool_name: str) -> int:

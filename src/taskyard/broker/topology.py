@@ -83,6 +83,11 @@ class Step:
         return f"{self.change} {self.what}"
 
 
+def ingest_queue(prefix: str) -> str:
+    """Return the name of the queue that events from outside wait in."""
+    return f"{prefix}.ingest"
+
+
 def desired(
     table: RoutingTable,
     *,
@@ -96,7 +101,7 @@ def desired(
     """
     names = {pool: queues.get(pool) or queue_name(prefix, pool) for pool in table.pools}
     tasks, dead = exchange_name(prefix), f"{prefix}.dead"
-    events, ingest, lifecycle = f"{prefix}.events", f"{prefix}.ingest", f"{prefix}.lifecycle"
+    events, ingest, lifecycle = f"{prefix}.events", ingest_queue(prefix), f"{prefix}.lifecycle"
     pools = tuple(
         Queue(name=names[pool.name], pool=pool.name, **_kind(pool, dead=dead, version=version))
         for pool in table.pools.values()

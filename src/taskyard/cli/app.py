@@ -48,6 +48,13 @@ def dispatcher() -> None:
 
 @app.command()
 @exits_cleanly
+def ingest() -> None:
+    """Take events from the broker and make tasks of them."""
+    bootstrap.run_until_signal(bootstrap.run_ingest(_settings("ingest")))
+
+
+@app.command()
+@exits_cleanly
 def worker(
     pool: Annotated[str, typer.Argument(help="A pool of the routing table, such as media.")],
 ) -> None:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from taskyard.core import topics
 from taskyard.core.errors import Fault, UnknownTaskType
 from taskyard.core.retry import RetryPolicy
+from taskyard.core.rules import EventRules
 
 LOWEST_PRIORITY, HIGHEST_PRIORITY = 0, 9
 
@@ -73,10 +74,11 @@ class Route:
 
 @dataclass(frozen=True, eq=False)
 class RoutingTable:
-    """Pools by name and task defaults by pattern, in the order of the files."""
+    """Pools by name and task defaults by pattern, in the order of the files; rules for events."""
 
     pools: Mapping[str, Pool]
     defaults: Mapping[str, TaskDefaults]
+    events: EventRules = field(default_factory=EventRules)
 
     def resolve(self, task_type: str) -> Route:
         """Return the one route of a task type.
@@ -107,7 +109,7 @@ class RoutingTable:
 
     def problems(self) -> tuple[Fault, ...]:
         """Return what is wrong with the table as a whole, in the order of the files."""
-        return (*_shared_patterns(self), *_orphaned_defaults(self))
+        return (*_shared_patterns(self), *_orphaned_defaults(self), *_orphaned_rules(self))
 
 
 @lru_cache(maxsize=4096)
@@ -143,3 +145,11 @@ def _orphaned_defaults(table: RoutingTable) -> Iterator[Fault]:
         )
         if not reachable:
             yield Fault(f"tasks.toml [{pattern!r}]", "no pool's pattern matches this task type")
+
+
+def _orphaned_rules(table: RoutingTable) -> Iterator[Fault]:
+    """A rule whose task no pool runs would park every event it matches."""
+    for rule in table.events.rules:
+        if not any(table.pools_for(rule.task)):
+            where = f"events.toml [[rule]] {rule.name!r} task"
+            yield Fault(where, f"no pool runs the task type {rule.task!r}")

@@ -4,6 +4,7 @@ Words are separated by dots and may be empty. `*` stands for exactly one word, `
 more. RabbitMQ splits the empty routing key into no words at all, not into one empty word.
 """
 
+import re
 from functools import cache, lru_cache
 
 SHORTSTR_BYTES = 255  # AMQP 0-9-1, section 4.2.5.3: routing keys are short strings
@@ -80,3 +81,20 @@ def common_key(one: str, other: str) -> str | None:
 def _spelt(word: str) -> str:
     """A wildcard shown as an example word."""
     return "any" if word in ("*", "#") else word
+
+
+def as_regex(pattern: str) -> str:
+    """Return the POSIX expression that a key with a dot behind it matches as the key does.
+
+    Not for the empty key, which has no words.
+    """
+    spelt = {"*": r"[^.]*\.", "#": r"([^.]*\.)*"}
+    parts = (spelt.get(word) or f"{_ODD.sub(_escape, word)}\\." for word in words(pattern))
+    return f"^{''.join(parts)}$"
+
+
+_ODD = re.compile(r"[^A-Za-z0-9_-]")
+
+
+def _escape(found: re.Match[str]) -> str:
+    return f"[{found[0]}]" if found[0] not in "^\\" else f"\\{found[0]}"

@@ -46,6 +46,7 @@ def up(*, folder: Path, as_json: bool, port: int | None, command: Sequence[str])
         roles=[
             Role(name="api", argv=[*me, "api"], first_to_stop=True, stop_within=4.0),
             Role(name="dispatcher", argv=[*me, "dispatcher"]),
+            Role(name="ingest", argv=[*me, "ingest"], first_to_stop=True),
             *(
                 Role(name=f"worker {pool}", argv=[*me, "worker", pool], stop_within=_STOP_WITHIN)
                 for pool in table.pools

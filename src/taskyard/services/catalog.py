@@ -1,5 +1,6 @@
 """Which task types there are, and whether arguments fit them."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ class Catalog:
     def __init__(self) -> None:
         self.announced: Mapping[str, Announcement] = {}
         self._validators: Mapping[str, jsonschema_rs.Validator | None] = {}
+        self.known = asyncio.Event()  # they were read once
 
     async def refresh(self, pool: Pool) -> None:
         """Read again what workers announced."""
@@ -29,6 +31,7 @@ class Catalog:
             announced = await task_types.announcements(connection)
         self.announced = {each.type: each for each in announced}
         self._validators = {each.type: _validator(each) for each in announced}
+        self.known.set()
 
     def check(self, task_type: str, args: dict[str, Any]) -> None:
         """Raise InvalidArguments with a JSON Pointer for each argument that does not fit.

@@ -1,6 +1,6 @@
 """Whether the routing table and the task code agree."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import celery
 
 from taskyard.core.errors import Fault, Misconfigured
 from taskyard.core.routing import Pool, RoutingTable
+from taskyard.core.rules import Rule
 from taskyard.core.topics import is_literal, matches
 from taskyard.storage.task_types import Announcement
 from taskyard.worker import signature
@@ -71,6 +72,7 @@ def disagreements(table: RoutingTable, folder: Path) -> list[Fault]:
     import_tasks(app, ())
     faults: list[Fault] = []
     known: set[str] = set()
+    announced: list[Announcement] = []
     for pool in table.pools.values():
         for module in pool.modules:
             try:
@@ -80,14 +82,16 @@ def disagreements(table: RoutingTable, folder: Path) -> list[Fault]:
                 faults.append(Fault(where, f"{module} does not import: {error!r}"))
         brought = set(app.tasks) - known
         known |= brought
-        faults += describe([app.tasks[name] for name in brought], pool)[1]
+        found, wrong = describe([app.tasks[name] for name in brought], pool)
+        announced += found
+        faults += wrong
         faults += _unanswered(pool, brought)
     faults += [
         Fault(f'tasks.toml ["{pattern}"]', "no task answers to it")
         for pattern in table.defaults
         if not any(matches(pattern, name) for name in known)
     ]
-    return faults
+    return [*faults, *_misfits(table.events.rules, {each.type: each for each in announced})]
 
 
 def _unanswered(pool: Pool, brought: set[str]) -> Iterator[Fault]:
@@ -97,3 +101,18 @@ def _unanswered(pool: Pool, brought: set[str]) -> Iterator[Fault]:
             yield Fault(
                 f"pools.toml [{pool.name}] tasks", f"no task answers to the {what} {pattern!r}"
             )
+
+
+def _misfits(rules: Iterable[Rule], announced: Mapping[str, Announcement]) -> Iterator[Fault]:
+    """Rules whose task would refuse every event: its type, or the names of its arguments."""
+    for rule in rules:
+        where = f"events.toml [[rule]] {rule.name!r}"
+        if (task := announced.get(rule.task)) is None:
+            yield Fault(f"{where} task", f"no task answers to {rule.task!r}")
+            continue
+        takes, needs = task.schema.get("properties", {}), task.schema.get("required", [])
+        if task.schema.get("additionalProperties") is False:
+            for name in rule.args.keys() - takes.keys():
+                yield Fault(f"{where} args.{name}", f"{rule.task!r} takes no such argument")
+        for name in sorted(set(needs) - rule.args.keys()):
+            yield Fault(f"{where} args", f"{rule.task!r} needs the argument {name!r}")

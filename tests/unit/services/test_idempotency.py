@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskyard.api import strict_json
+from taskyard import strict_json
 from taskyard.api.views import BatchSubmission
 from taskyard.services.idempotency import request_hash
 from taskyard.services.submit import Submission

@@ -1,4 +1,4 @@
-"""api/strict_json.py: JSON without its traps."""
+"""strict_json.py: JSON without its traps."""
 
 import json
 import math
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskyard.api.strict_json import decode, decode_lines
 from taskyard.core.errors import InvalidRequest, MalformedBody
+from taskyard.strict_json import decode, decode_lines
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 SCALAR = (

@@ -1,0 +1,176 @@
+"""Consuming a queue over one connection that comes back by itself. Declares nothing."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aio_pika
+import aiormq
+import structlog
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPException
+
+from taskyard.stopping import end
+
+log = structlog.get_logger(__name__)
+
+_CONNECT_TIMEOUT = 10.0
+_RECONNECT_AFTER = 1.0
+_HEARTBEAT = 15
+_LOOK_AFTER = 5.0  # seconds without a message before the broker is asked whether there are any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Message:
+    """What was delivered, and how to acknowledge it."""
+
+    body: bytes
+    content_type: str | None
+    content_encoding: str | None
+    headers: Mapping[str, Any]
+    user_id: str | None
+    channel: aiormq.abc.AbstractChannel
+    tag: int
+
+
+class Consumer:
+    """Holds up to `prefetch` messages of a queue until they are acknowledged.
+
+    After a lost connection the broker delivers again what was not acknowledged, so what was held is
+    forgotten.
+    """
+
+    def __init__(self, url: str, queue: str, *, prefetch: int, look_after: float) -> None:
+        self._url = url
+        self._queue = queue
+        self._prefetch = prefetch
+        self._look_after = look_after
+        self._waiting: deque[Message] = deque()
+        self._arrived = asyncio.Event()
+        self._delivered = 0
+        self._channel: aiormq.abc.AbstractChannel | None = None
+        self.connected = asyncio.Event()
+
+    async def take(self, most: int) -> list[Message]:
+        """Wait for messages; return up to so many, in the order of the queue."""
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        count = min(len(self._waiting), most)
+        return [self._waiting.popleft() for _ in range(count)]
+
+    def holds(self, message: Message) -> bool:
+        """Return whether the broker still waits for this message to be acknowledged."""
+        return message.channel is self._channel
+
+    async def acknowledge(self, messages: Sequence[Message]) -> None:
+        """Let the broker forget messages; those of a lost connection come again."""
+        try:
+            for message in messages:
+                if self.holds(message):
+                    await message.channel.basic_ack(message.tag, wait=False)
+        except (*CONNECTION_EXCEPTIONS, AMQPException) as error:
+            log.warning("messages not acknowledged", error=str(error) or type(error).__name__)
+
+    async def keep_connected(self) -> None:
+        """Consume, and connect again whenever the connection is lost or deaf. Never returns."""
+        while True:
+            try:
+                await self._stay_connected()
+            except (*CONNECTION_EXCEPTIONS, AMQPException, TimeoutError) as error:
+                log.warning("broker connection lost", error=str(error) or type(error).__name__)
+            finally:
+                self._channel = None
+                self._waiting.clear()
+                self.connected.clear()
+            await asyncio.sleep(_RECONNECT_AFTER)
+
+    async def _stay_connected(self) -> None:
+        lost: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+
+        def on_close(_sender: object, error: BaseException | None = None) -> None:
+            if not lost.done():
+                lost.set_result(error or ConnectionError("closed by the broker"))
+
+        connection = await aio_pika.connect(
+            self._url, timeout=_CONNECT_TIMEOUT, heartbeat=_HEARTBEAT
+        )
+        async with connection:
+            channel = await connection.channel(publisher_confirms=False)
+            connection.close_callbacks.add(on_close)
+            channel.close_callbacks.add(on_close)
+            underlay = await channel.get_underlay_channel()
+            await underlay.basic_qos(prefetch_count=self._prefetch)
+            self._channel = underlay
+            await underlay.basic_consume(self._queue, self._on_message)
+            self.connected.set()
+            log.info("consuming", queue=self._queue)
+            listening = asyncio.create_task(self._until_deaf(connection))
+            try:
+                either: list[asyncio.Future[Any]] = [lost, listening]
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await end(listening)
+            raise lost.result() if lost.done() else ConnectionError(listening.result())
+
+    async def _on_message(self, message: aiormq.abc.DeliveredMessage) -> None:
+        properties = message.header.properties
+        if message.channel is not self._channel:
+            return  # of a connection that was given up
+        self._delivered += 1
+        self._waiting.append(
+            Message(
+                body=message.body,
+                content_type=properties.content_type,
+                content_encoding=properties.content_encoding,
+                headers=properties.headers or {},
+                user_id=properties.user_id,
+                channel=message.channel,
+                tag=message.delivery_tag or 0,
+            )
+        )
+        self._arrived.set()
+
+    async def _until_deaf(self, connection: aio_pika.abc.AbstractConnection) -> str:
+        """Return why no message can come any more: two looks in a row show it.
+
+        While all that may be held is held, nothing new comes and nothing is wrong.
+        """
+        before, suspicion = -1, ""
+        while True:
+            await asyncio.sleep(self._look_after)
+            if self._delivered != before:
+                before, suspicion = self._delivered, ""
+                continue
+            found = await self._look(connection)
+            if found and found == suspicion:
+                return found
+            suspicion = found
+
+    async def _look(self, connection: aio_pika.abc.AbstractConnection) -> str:
+        """Return why it is strange that nothing comes, or nothing."""
+        async with asyncio.timeout(_CONNECT_TIMEOUT):
+            channel = await connection.channel()
+            queue = await channel.declare_queue(self._queue, passive=True)
+            await channel.close()
+        result = queue.declaration_result
+        if not result.consumer_count:
+            return "the broker knows no consumer of the queue"
+        if result.message_count and not self._waiting:
+            return "messages are ready, but none is delivered"
+        return ""
+
+
+@asynccontextmanager
+async def open_consumer(
+    url: str, queue: str, *, prefetch: int, look_after: float = _LOOK_AFTER
+) -> AsyncIterator[Consumer]:
+    """Open a consumer. It opens without the broker, and consumes when there is one."""
+    consumer = Consumer(url, queue, prefetch=prefetch, look_after=look_after)
+    keeper = asyncio.create_task(consumer.keep_connected(), name="consumer")
+    try:
+        yield consumer
+    finally:
+        await end(keeper)

@@ -1,0 +1,131 @@
+"""Parked events: what arrived and waits for a person."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from psycopg.rows import class_row
+
+from taskyard.core.events import EventKey, ParkReason
+from taskyard.storage.pool import AsyncConnection
+from taskyard.storage.sql import queries
+
+_SQL = queries("parked")
+_SHOWN = 2_000  # bytes of a body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewParked:
+    """Something to park. What could not be read comes with all that is needed to read it again."""
+
+    key: EventKey
+    reason: ParkReason
+    detail: str
+    source: str | None = None
+    id: str | None = None
+    type: str | None = None
+    content_type: str | None = None
+    content_encoding: str | None = None
+    user_id: str | None = None
+    attributes: Mapping[str, Any] | None = None
+    body: bytes | None = None
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """Something that is parked; `document`, `generation` and `tasks` are those of its event."""
+
+    key: EventKey
+    parked_at: datetime
+    reason: ParkReason
+    detail: str
+    source: str | None
+    id: str | None
+    type: str | None
+    content_type: str | None
+    content_encoding: str | None
+    user_id: str | None
+    attributes: dict[str, Any] | None
+    body: bytes | None
+    size: int
+    replays: int
+    document: dict[str, Any] | None
+    generation: int | None
+    tasks: list[dict[str, Any]] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkedWanted:
+    """Which parked events are meant: what is None does not matter."""
+
+    since: EventKey | None = None
+    until: EventKey | None = None
+    reason: ParkReason | None = None
+    source: str | None = None
+    matching: str | None = None
+
+
+async def park(connection: AsyncConnection, parked: Sequence[NewParked]) -> None:
+    """Park what arrived."""
+    names = [field.name for field in fields(NewParked)]
+    columns: dict[str, list[Any]] = {
+        _plural(name): [getattr(each, name) for each in parked] for name in names
+    }
+    columns["attributes"] = [
+        None if each.attributes is None else msgspec.json.encode(each.attributes).decode()
+        for each in parked
+    ]
+    await connection.execute(_SQL["park"], columns)
+
+
+def _plural(name: str) -> str:
+    return {"body": "bodies", "attributes": "attributes"}.get(name, f"{name}s")
+
+
+async def page(
+    connection: AsyncConnection, wanted: ParkedWanted, *, below: EventKey | None, limit: int
+) -> list[Parked]:
+    """Return up to `limit` parked events, newest first; of a body the beginning only."""
+    given = asdict(wanted) | {"below": below, "limit": limit, "shown": _SHOWN}
+    return await _parked(connection, "list_parked", given)
+
+
+async def take(
+    connection: AsyncConnection,
+    wanted: ParkedWanted,
+    *,
+    after: EventKey,
+    key: EventKey | None = None,
+    limit: int,
+) -> list[Parked]:
+    """Lock up to `limit` parked events above a key, the oldest first."""
+    given = asdict(wanted) | {"after": after, "key": key, "limit": limit}
+    return await _parked(connection, "take_parked", given)
+
+
+async def still(
+    connection: AsyncConnection, reasons: Mapping[EventKey, tuple[ParkReason, str]]
+) -> None:
+    """Record why these stay parked after another replay."""
+    given = {
+        "keys": [*reasons],
+        "reasons": [reason for reason, _ in reasons.values()],
+        "details": [detail for _, detail in reasons.values()],
+    }
+    await connection.execute(_SQL["still_parked"], given)
+
+
+async def unpark(connection: AsyncConnection, keys: Sequence[EventKey]) -> None:
+    """Let these go."""
+    await connection.execute(_SQL["unpark"], {"keys": list(keys)})
+
+
+async def _parked(
+    connection: AsyncConnection, statement: str, given: dict[str, Any]
+) -> list[Parked]:
+    async with connection.cursor(row_factory=class_row(Parked)) as cursor:
+        await cursor.execute(_SQL[statement], given)
+        return await cursor.fetchall()
