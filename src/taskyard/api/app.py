@@ -6,8 +6,11 @@ from taskyard.api.batch import batch_blueprint
 from taskyard.api.dead_letters import dead_letters_blueprint
 from taskyard.api.docs import docs_blueprint
 from taskyard.api.errors import register_errors
+from taskyard.api.event_log import event_log_blueprint
+from taskyard.api.events import events_blueprint
 from taskyard.api.health import health_blueprint
 from taskyard.api.histories import histories_blueprint
+from taskyard.api.parked_events import parked_events_blueprint
 from taskyard.api.parts import Parts
 from taskyard.api.streams import streams_blueprint
 from taskyard.api.submit import submit_blueprint
@@ -32,6 +35,9 @@ def create_app(parts: Parts) -> Quart:
         batch_blueprint(parts),
         dead_letters_blueprint(parts),
         webhooks_blueprint(parts),
+        events_blueprint(parts),
+        event_log_blueprint(parts),
+        parked_events_blueprint(parts),
         yard_blueprint(parts),
         health_blueprint(parts),
         docs_blueprint(),

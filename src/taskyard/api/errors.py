@@ -30,6 +30,7 @@ STATUS: dict[type[TaskyardError], int] = {
     errors.WebhookNotFound: 404,
     errors.DeliveryNotFound: 404,
     errors.WebhookDisabled: 409,
+    errors.EventNotFound: 404,
     errors.TooLate: 409,
     errors.NotReplayable: 409,
     errors.StorageUnavailable: 503,

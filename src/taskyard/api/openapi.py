@@ -8,9 +8,16 @@ from typing import Any
 
 import msgspec
 
-from taskyard.api import dead_letter_views, stream_views, views, webhook_views
+from taskyard.api import (
+    dead_letter_views,
+    event_views,
+    stream_views,
+    views,
+    webhook_views,
+)
 from taskyard.api.dead_letter_operations import DEAD_LETTER_OPERATIONS
 from taskyard.api.errors import explanations
+from taskyard.api.event_operations import EVENT_OPERATIONS
 from taskyard.api.operation import (
     AWAY,
     CURSOR,
@@ -147,6 +154,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *DEAD_LETTER_OPERATIONS,
     *STREAM_OPERATIONS,
     *WEBHOOK_OPERATIONS,
+    *EVENT_OPERATIONS,
     Operation(
         method="get",
         path="/v1/task-types",
@@ -213,9 +221,13 @@ OPERATIONS: tuple[Operation, ...] = (
 def document() -> Json:
     """Return the whole document."""
     kinds = [
-        Submission, *views.SCHEMAS, *dead_letter_views.SCHEMAS, *stream_views.SCHEMAS,
+        Submission,
+        *views.SCHEMAS,
+        *dead_letter_views.SCHEMAS,
+        *event_views.SCHEMAS,
+        *stream_views.SCHEMAS,
         *webhook_views.SCHEMAS,
-    ]  # fmt: skip
+    ]
     _, components = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
     paths: dict[str, Json] = {}
     for operation in OPERATIONS:

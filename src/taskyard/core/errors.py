@@ -12,6 +12,7 @@
     │   ├── TaskNotFound             task-not-found
     │   ├── TaskGone                 task-gone
     │   ├── NotReplayable            not-replayable
+    │   ├── EventNotFound            event-not-found
     │   ├── PoolNotFound             pool-not-found
     │   ├── WebhookNotFound          webhook-not-found
     │   ├── DeliveryNotFound         delivery-not-found
@@ -140,6 +141,13 @@ class NotReplayable(Refused):
 
     code = "not-replayable"
     title = "The task cannot be replayed"
+
+
+class EventNotFound(Refused):
+    """There is no event with this key: it never was, or it was removed after its retention."""
+
+    code = "event-not-found"
+    title = "The event was not found"
 
 
 class PoolNotFound(Refused):

@@ -15,7 +15,7 @@ from taskyard.dispatcher.outward import Duty
 from taskyard.services.dispatch import dispatch_pending
 from taskyard.services.reap import REAP_EVERY, Reaper
 from taskyard.services.reconcile import CHECK_EVERY, Reconciler
-from taskyard.services.retain import forget_keys, rest_after, retain
+from taskyard.services.retain import forget_events, forget_keys, rest_after, retain
 from taskyard.stopping import end
 from taskyard.storage import listen, tasks
 from taskyard.storage.pool import Pool, borrowed
@@ -109,6 +109,7 @@ class Dispatcher:
         began = time.monotonic()
         await retain(self._pool, self._table, now=datetime.now(UTC))
         await forget_keys(self._pool)
+        await forget_events(self._pool, self._table, now=datetime.now(UTC))
         await asyncio.sleep(rest_after(time.monotonic() - began))
 
 

@@ -1,7 +1,6 @@
 """Ingest: take events in, each once, with its tasks in the same transaction."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,44 +12,21 @@ from taskyard.core.events import (
     LARGEST_EVENT,
     Event,
     EventKey,
-    EventState,
     NotAnEvent,
     ParkReason,
 )
 from taskyard.core.routing import RoutingTable
-from taskyard.core.task import Accepted, NewTask, Repeated, TaskId
 from taskyard.services.catalog import Catalog
 from taskyard.services.cloudevents import Delivery, read
-from taskyard.services.fire import Decision, decide, event_tasks, store_fired
-from taskyard.storage import inbox, parked
-from taskyard.storage.inbox import EventTask, NewEvent, StoredEvent, Verdict
+from taskyard.services.fire import decide
+from taskyard.services.inbox import Incoming, Intaken, Taken, store
+from taskyard.storage import parked
 from taskyard.storage.parked import NewParked
-from taskyard.storage.pool import AsyncConnection, Pool, borrowed
+from taskyard.storage.pool import Pool, borrowed
 
 log = structlog.get_logger(__name__)
 
 _KEPT_OF_TOO_LARGE = 64 * 1024  # bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incoming:
-    """An event that could be read, and what is to become of it."""
-
-    key: EventKey
-    event: Event
-    decision: Decision
-
-
-Taken = Incoming | NewParked
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intaken:
-    """What came of taking in: events that were there before, tasks that are new, and of which."""
-
-    before: dict[tuple[str, str], StoredEvent] = field(default_factory=dict)
-    stored: list[tuple[NewTask, Accepted]] = field(default_factory=list)
-    tasks: dict[EventKey, tuple[EventTask, ...]] = field(default_factory=dict)
 
 
 class Ingest:
@@ -61,9 +37,9 @@ class Ingest:
         self._table = table
         self._catalog = catalog
 
-    def look(self, delivery: Delivery, *, now: datetime) -> Taken:
-        """Return what is to become of a delivery. Never raises."""
-        key = EventKey(uuid7())
+    def look(self, delivery: Delivery, *, now: datetime, key: EventKey | None = None) -> Taken:
+        """Return what is to become of a delivery, under a key of its own. Never raises."""
+        key = key or EventKey(uuid7())
         try:
             event = read(delivery)
             self._require_user(event, delivery)
@@ -93,7 +69,7 @@ class Ingest:
         """
         try:
             async with borrowed(self._pool) as connection, connection.transaction():
-                return await _store(connection, given)
+                return await store(connection, given)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             return await self._take_in_apart(given, error)
 
@@ -140,65 +116,3 @@ def _storable(text: str | None) -> str | None:
 def _plain(value: Any) -> Any:
     """What attributes are read from again; what is neither is shown as text."""
     return value if isinstance(value, bool | int) else _storable(str(value))
-
-
-async def _store(connection: AsyncConnection, given: Sequence[Taken]) -> Intaken:
-    events = [each for each in given if isinstance(each, Incoming)]
-    new = await inbox.insert(connection, [_row(each) for each in events]) if events else set()
-    fresh = [each for each in events if each.key in new]
-    notes = [each for each in given if isinstance(each, NewParked)]
-    notes += [_note(each) for each in fresh if each.decision.state is EventState.PARKED]
-    if notes:
-        await parked.park(connection, notes)
-    stored = await store_fired(connection, [f for each in fresh for f in each.decision.fired])
-    if verdicts := [_verdict(each, stored) for each in fresh if _repeats(each, stored)]:
-        await inbox.set_verdicts(connection, verdicts)
-    again = [(each.event.source, each.event.id) for each in events if each.key not in new]
-    return Intaken(
-        before=await inbox.find(connection, again) if again else {},
-        stored=[
-            (fired.task, stored[fired.task.id])
-            for each in fresh
-            for fired in each.decision.fired
-            if type(stored[fired.task.id]) is Accepted
-        ],
-        tasks={each.key: event_tasks(each.decision, stored) for each in fresh},
-    )
-
-
-def _row(each: Incoming) -> NewEvent:
-    decision = each.decision
-    return NewEvent(
-        key=each.key,
-        event=each.event,
-        state=decision.state,
-        reason=decision.reason,
-        tasks=event_tasks(decision),
-    )
-
-
-def _note(each: Incoming) -> NewParked:
-    event, decision = each.event, each.decision
-    return NewParked(
-        key=each.key,
-        reason=ParkReason(decision.reason or ParkReason.UNMATCHED),
-        detail=decision.detail,
-        source=event.source,
-        id=event.id,
-        type=event.type,
-    )
-
-
-def _repeats(each: Incoming, stored: Mapping[TaskId, Accepted]) -> bool:
-    """Whether a dedupe key was taken: then the event's row names a task that never was."""
-    return any(isinstance(stored[fired.task.id], Repeated) for fired in each.decision.fired)
-
-
-def _verdict(each: Incoming, stored: Mapping[TaskId, Accepted]) -> Verdict:
-    return Verdict(
-        key=each.key,
-        state=each.decision.state,
-        reason=each.decision.reason,
-        generation=1,
-        tasks=event_tasks(each.decision, stored),
-    )

@@ -72,6 +72,10 @@ class Intake:
             outcomes += await asyncio.shield(part)
         return outcomes
 
+    def admit(self) -> None:
+        """Raise BacklogFull while no more tasks are taken."""
+        self._backlog.admit()
+
     async def write(self) -> None:
         """Store what waits, as much at once as there is. Never returns."""
         while True:

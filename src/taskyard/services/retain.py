@@ -1,6 +1,7 @@
 """Retain: keep what has ended for the retention of its type, then remove it with its history.
 
-Idempotency keys are kept longer than their tasks, and forgotten by the same sweep.
+Idempotency keys are kept longer than their tasks, events have a retention of their own; the same
+sweep removes both.
 """
 
 import asyncio
@@ -11,10 +12,11 @@ from uuid import UUID
 
 import structlog
 
+from taskyard.core.events import EventKey
 from taskyard.core.retention import first_id_at, shortest
 from taskyard.core.routing import RoutingTable
 from taskyard.core.task import TaskId
-from taskyard.storage import idempotency, retention
+from taskyard.storage import idempotency, inbox, retention
 from taskyard.storage.pool import Pool, borrowed
 from taskyard.storage.retention import Kept
 
@@ -53,6 +55,20 @@ async def forget_keys(pool: Pool) -> int:
         if count < _ROWS_AT_ONCE:
             return forgotten
         await asyncio.sleep(time.monotonic() - began)
+
+
+async def forget_events(pool: Pool, table: RoutingTable, *, now: datetime) -> int:
+    """Remove the events, parked ones too, whose retention is over; return how many."""
+    until, removed = EventKey(first_id_at(now - table.events.retention)), 0
+    for sweep in (inbox.sweep, inbox.sweep_parked):
+        count = _ROWS_AT_ONCE
+        while count == _ROWS_AT_ONCE:
+            began = time.monotonic()
+            async with borrowed(pool) as connection:
+                count = await sweep(connection, until=until, limit=_ROWS_AT_ONCE)
+            removed += count
+            await asyncio.sleep(time.monotonic() - began)
+    return removed
 
 
 def rest_after(seconds: float) -> float:
