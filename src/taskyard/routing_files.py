@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,23 @@ def read_routing(folder: Path) -> RoutingTable:
     return table
 
 
+def read_rules(file: Path, table: RoutingTable) -> RoutingTable:
+    """Return a routing table with the rules of a file for its own. Raises InvalidRouting."""
+    faults: list[Fault] = []
+    found = replace(table, events=read_events(_load(file, faults), faults))
+    if not faults:
+        faults += found.problems()
+    if faults:
+        raise InvalidRouting(f"the rules in {file} are at fault", faults=tuple(faults))
+    return found
+
+
 def _load(path: Path, faults: list[Fault], *, optional: bool = False) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if not optional:
-            faults.append(Fault(path.name, f"is missing in {path.parent}; it names the pools"))
+            faults.append(Fault(path.name, f"is missing in {path.parent}"))
     except OSError as error:
         faults.append(Fault(path.name, f"cannot be read: {error.strerror}"))
     except UnicodeDecodeError:

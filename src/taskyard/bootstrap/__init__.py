@@ -11,6 +11,7 @@ from taskyard.bootstrap.administration import (
     plan_topology,
 )
 from taskyard.bootstrap.api import asgi, open_api, serve_api
+from taskyard.bootstrap.events import rehearse_rules, try_events
 from taskyard.bootstrap.process import run_until_signal
 from taskyard.bootstrap.roles import run_dispatcher, run_ingest, run_worker
 from taskyard.bootstrap.surroundings import child_environment, routing, settings, stack_settings
@@ -23,6 +24,7 @@ __all__ = [
     "migrate_database",
     "open_api",
     "plan_topology",
+    "rehearse_rules",
     "routing",
     "run_dispatcher",
     "run_ingest",
@@ -31,4 +33,5 @@ __all__ = [
     "serve_api",
     "settings",
     "stack_settings",
+    "try_events",
 ]

@@ -9,6 +9,7 @@ import typer
 from taskyard import bootstrap, logs
 from taskyard.cli import dead_letters, tasks
 from taskyard.cli.drill import drill
+from taskyard.cli.events import events
 from taskyard.cli.report import console, exits_cleanly
 from taskyard.cli.topology import topology
 from taskyard.cli.watch import watch
@@ -30,6 +31,7 @@ app.add_typer(dead_letters.dead_letters, name="dead-letters")
 app.command(name="replay")(dead_letters.replay)
 app.command(name="attempts")(dead_letters.attempts)
 app.command(name="drill")(drill)
+app.add_typer(events, name="events")
 
 
 @app.command()

@@ -80,18 +80,22 @@ class Wanted:
 
 async def insert(connection: AsyncConnection, events: Sequence[NewEvent]) -> set[EventKey]:
     """Take events in; return the keys of those that were not there yet."""
-    given = {
-        "keys": [each.key for each in events],
-        "sources": [each.event.source for each in events],
-        "ids": [each.event.id for each in events],
-        "types": [each.event.type for each in events],
-        "subjects": [each.event.subject for each in events],
-        "times": [each.event.time for each in events],
-        "states": [each.state for each in events],
-        "reasons": [each.reason for each in events],
-        "documents": [msgspec.json.encode(each.event.document).decode() for each in events],
-        "tasks": [_text(each.tasks) for each in events],
-    }
+    found = [
+        {
+            "key": each.key,
+            "source": each.event.source,
+            "id": each.event.id,
+            "type": each.event.type,
+            "subject": each.event.subject,
+            "time": each.event.time,
+            "state": each.state,
+            "reason": each.reason,
+            "document": each.event.document,
+            "tasks": each.tasks,
+        }
+        for each in events
+    ]
+    given = {"events": msgspec.json.encode(found).decode()}
     cursor = await connection.execute(_SQL["insert_events"], given)
     return {EventKey(row[0]) for row in await cursor.fetchall()}
 

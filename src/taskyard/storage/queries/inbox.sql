@@ -2,13 +2,13 @@
 
 -- name: insert_events
 -- Take events in, each once: what is there already is left out. They are taken in the order of their
--- names, so that no two statements wait for each other.
+-- names, so that no two statements wait for each other. They come as one JSON text: to quote JSON in
+-- the elements of an array took a third of the time of an ingest (measured).
 INSERT INTO inbox_events (key, source, id, type, subject, time, state, reason, document, tasks)
-SELECT key, source, id, type, subject, time, state, reason, document::jsonb, tasks::jsonb
-FROM unnest(%(keys)s::uuid[], %(sources)s::text[], %(ids)s::text[], %(types)s::text[],
-            %(subjects)s::text[], %(times)s::timestamptz[], %(states)s::text[],
-            %(reasons)s::text[], %(documents)s::text[], %(tasks)s::text[])
-    AS given (key, source, id, type, subject, time, state, reason, document, tasks)
+SELECT key, source, id, type, subject, time, state, reason, document, tasks
+FROM jsonb_to_recordset(%(events)s::jsonb)
+    AS given (key uuid, source text, id text, type text, subject text, time timestamptz,
+              state text, reason text, document jsonb, tasks jsonb)
 ORDER BY source COLLATE "C", id COLLATE "C", key
 ON CONFLICT (source, id) DO NOTHING
 RETURNING key;

@@ -1,0 +1,78 @@
+"""What is asked about rules from outside: what an event would do, what a draft would change."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from taskyard.bootstrap.surroundings import routing
+from taskyard.core.errors import StorageUnavailable
+from taskyard.core.routing import RoutingTable
+from taskyard.routing_files import read_rules
+from taskyard.settings import Settings
+
+if TYPE_CHECKING:
+    from taskyard.core.rules import Outcome
+    from taskyard.services.fire import Decision
+    from taskyard.services.rehearse import Rehearsal
+
+
+async def try_events(
+    given: Settings, body: bytes, *, rules: Path | None = None
+) -> "tuple[list[tuple[Any, list[Outcome], Decision]], bool]":
+    """Return what each event of a file would do, and whether arguments could be checked.
+
+    For that the database must answer. Raises NotAnEvent for what is none.
+    """
+    from taskyard.services.catalog import Catalog
+    from taskyard.services.cloudevents import decode, to_event
+    from taskyard.services.fire import decide
+    from taskyard.storage.pool import open_pool
+
+    table, catalog = with_rules(given, rules), Catalog()
+    try:
+        async with open_pool(given.database_url, name="events", size=1) as pool:
+            await catalog.refresh(pool)
+    except StorageUnavailable:
+        pass  # rules are tried out before there is a database, too
+    document = decode(body)
+    events = [to_event(each) for each in (document if isinstance(document, list) else [document])]
+    now = datetime.now(UTC)
+    found = [
+        (
+            each,
+            list(table.events.consider(each)),
+            decide(each, table=table, catalog=catalog, now=now),
+        )
+        for each in events
+    ]
+    return found, catalog.known.is_set()
+
+
+async def rehearse_rules(given: Settings, rules: Path, since: timedelta) -> "Rehearsal":
+    """Return what draft rules would have made of the events recorded since then."""
+    from taskyard.services.catalog import Catalog
+    from taskyard.services.rehearse import rehearse
+    from taskyard.storage.pool import borrowed, open_pool
+
+    catalog, now = Catalog(), datetime.now(UTC)
+    draft = with_rules(given, rules)
+    async with open_pool(given.database_url, name="rehearsal", size=1) as pool:
+        await catalog.refresh(pool)
+        async with borrowed(pool) as connection:
+            return await rehearse(
+                connection,
+                table=routing(given),
+                draft=draft,
+                catalog=catalog,
+                since=now - since,
+                now=now,
+            )
+
+
+def with_rules(given: Settings, rules: Path | None) -> RoutingTable:
+    """Return the routing table, with the rules of another file if one is named.
+
+    Raises InvalidRouting with every fault.
+    """
+    table = routing(given)
+    return table if rules is None else read_rules(rules, table)
