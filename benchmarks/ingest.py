@@ -2,8 +2,8 @@
 
 Starts a Postgres and a RabbitMQ of its own. Events wait in the queue when `taskyard ingest` starts;
 the rate is taken from the database's clock, from the first stored event to the last. With kills the
-process is ended with SIGKILL while events are under way, and it is counted from outside whether each
-event has exactly one task.
+process is ended with SIGKILL while events are under way, and it is counted from outside whether
+each event has exactly one task.
 """
 
 import asyncio

@@ -1,6 +1,9 @@
 """Events over HTTP and AMQP, as a publisher and an operator see them, with real workers behind."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -146,3 +149,76 @@ def test_events_are_replayed_by_time_and_pattern(yard: Gateway) -> None:
     stored = yard.http.get(f"/v1/events/{receipt['key']}").json()
     assert [(made["generation"]) for made in stored["tasks"]] == [1, 2]
     assert yard.wait(stored["tasks"][1]["task"])["state"] == "succeeded"
+
+
+def said(yard: Gateway, *words: str, code: int = 0) -> str:
+    """What a command prints, as an operator of this gateway calls it."""
+    env = yard.env | {
+        "TASKYARD_API_URL": yard.ready["api_url"],
+        "TASKYARD_DATABASE_URL": yard.ready["database_url"],
+        "TASKYARD_AMQP_URL": yard.ready["amqp_url"],
+        "COLUMNS": "300",
+    }
+    command = [sys.executable, "-m", "taskyard", "events", *words]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_an_operator_sees_and_replays_events_on_the_command_line(yard: Gateway) -> None:
+    """The log, what is parked, and both again."""
+    source = f"/{uuid4().hex}"
+    kind = f"thing.{uuid4().hex}.made"
+    [fired] = send(yard, event(source=source, type=kind))
+    [parked] = send(yard, event(source=source, type="nobody.knows"))
+    listed = json.loads(said(yard, "list", "--source", source, "--json"))["items"]
+    assert [item["key"] for item in listed] == [parked["key"], fired["key"]]
+    assert "unmatched" in said(yard, "parked", "--source", source)
+    again = json.loads(said(yard, "replay-parked", parked["key"]))
+    assert (again["released"], again["still_parked"]) == (0, 1)
+    times = ("--after", "2020-01-01T00:00:00Z", "--before", "2100-01-01T00:00:00Z")
+    report = json.loads(said(yard, "replay", *times, "--match", kind, "--dry-run"))
+    assert report["tasks"] == {"quick.echo": 1}
+    assert "/filter" in said(yard, "replay-parked", code=2)
+
+
+@pytest.mark.slow
+def test_rules_are_tried_out_and_rehearsed_without_firing(yard: Gateway, tmp_path: Path) -> None:
+    """`test` shows rules, arguments and whether they fit; `rehearse` what a draft would change."""
+    kind = f"thing.{uuid4().hex}.made"
+    file, draft = tmp_path / "event.json", tmp_path / "draft.toml"
+    file.write_text(json.dumps([event(type=kind), event(type="thing.x.made", data={})]))
+    shown = said(yard, "test", str(file))
+    assert "rule 'echo' fires: quick.echo {'value': 'ü'}" in shown
+    assert "rule 'echo' declines" in shown
+    misfit = event(type="thing.number.made", subject="s", data={"value": "x"})
+    file.write_text(json.dumps(misfit))
+    assert "unfit-task" in said(yard, "test", str(file), code=1)
+    file.write_text("{")
+    assert "not-json" in said(yard, "test", str(file), code=2)
+    # Given two recorded events of a type, of which a draft wants three tasks each
+    for _ in range(2):
+        send(yard, event(type=kind))
+    rule = '[[rule]]\nname = "{}"\nmatch = "{}"\ntask = "calm.add"\n'
+    rule += 'args = {{ a = "`1`", b = "`2`" }}\n'
+    draft.write_text("".join(rule.format(f"r{n}", kind) for n in range(3)))
+    before = yard.http.get("/v1/events", params={"match": kind}).json()
+    # When it is rehearsed
+    shown = said(yard, "rehearse", "--rules", str(draft), "--since", "1h")
+    # Then both are told, and nothing has happened
+    [line] = [line for line in shown.splitlines() if "calm.add" in line and "│" in line]
+    cells = [cell.strip() for cell in line.split("│")[1:-1]]
+    assert (cells[2], cells[5]) == ("6", "6")
+    assert any("quick.echo" in line and "│" in line for line in shown.splitlines())
+    assert yard.http.get("/v1/events", params={"match": kind}).json() == before
+    draft.write_text(rule.format("r", "a..b"))
+    assert "has an empty word" in said(yard, "rehearse", "--rules", str(draft), code=2)
+
+
+def test_the_asyncapi_document_is_served(yard: Gateway) -> None:
+    """With the names of this deployment."""
+    found = yard.http.get("/asyncapi.json").json()
+    exchange = found["channels"]["events"]["bindings"]["amqp"]["exchange"]
+    assert exchange["name"] == f"{yard.env['TASKYARD_PREFIX']}.events"
+    assert "thing.*.made" in found["channels"]["events"]["description"]

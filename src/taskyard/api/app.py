@@ -2,6 +2,7 @@
 
 from quart import Quart
 
+from taskyard.api.asyncapi import asyncapi_blueprint
 from taskyard.api.batch import batch_blueprint
 from taskyard.api.dead_letters import dead_letters_blueprint
 from taskyard.api.docs import docs_blueprint
@@ -41,6 +42,7 @@ def create_app(parts: Parts) -> Quart:
         yard_blueprint(parts),
         health_blueprint(parts),
         docs_blueprint(),
+        asyncapi_blueprint(parts),
     ):
         app.register_blueprint(blueprint)
     return app

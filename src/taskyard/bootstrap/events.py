@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskyard.bootstrap.surroundings import routing
-from taskyard.core.errors import StorageUnavailable
 from taskyard.core.routing import RoutingTable
 from taskyard.routing_files import read_rules
 from taskyard.settings import Settings
@@ -23,17 +22,21 @@ async def try_events(
 
     For that the database must answer. Raises NotAnEvent for what is none.
     """
+    import psycopg
+
     from taskyard.services.catalog import Catalog
     from taskyard.services.cloudevents import decode, to_event
     from taskyard.services.fire import decide
-    from taskyard.storage.pool import open_pool
+    from taskyard.storage.pool import connect, open_pool
 
     table, catalog = with_rules(given, rules), Catalog()
     try:
+        await (await connect(given.database_url, name="events")).close()
+    except psycopg.OperationalError:
+        pass  # rules are tried out before there is a database, too
+    else:
         async with open_pool(given.database_url, name="events", size=1) as pool:
             await catalog.refresh(pool)
-    except StorageUnavailable:
-        pass  # rules are tried out before there is a database, too
     document = decode(body)
     events = [to_event(each) for each in (document if isinstance(document, list) else [document])]
     now = datetime.now(UTC)

@@ -120,9 +120,9 @@ def replay(
     print_json(ask(api, "POST", "/v1/events/replay", wish))
 
 
-@events.command()
+@events.command("test")
 @exits_cleanly
-def test(
+def try_out(
     file: Annotated[Path, typer.Argument(help="One CloudEvent or an array of them; - is stdin.")],
     rules: Annotated[Path | None, typer.Option(help="Instead of events.toml.")] = None,
 ) -> None:

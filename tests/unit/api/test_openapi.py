@@ -9,7 +9,7 @@ from taskyard.api.app import create_app
 from taskyard.api.errors import STATUS, explanations
 from taskyard.api.openapi import OPERATIONS, document
 
-UNDOCUMENTED = {"/openapi.json", "/docs", "/problems/{code}"}
+UNDOCUMENTED = {"/openapi.json", "/asyncapi.json", "/docs", "/problems/{code}"}
 
 
 def test_the_document_is_openapi() -> None:
