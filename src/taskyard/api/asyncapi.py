@@ -48,8 +48,8 @@ def document(table: RoutingTable, *, prefix: str) -> Json:
         "info": {
             "title": "Taskyard",
             "version": version("taskyard"),
-            "description": "CloudEvents 1.0 over AMQP 0-9-1: events that come in become tasks by the "
-            "rules of this deployment, and every change of a task goes out.",
+            "description": "CloudEvents 1.0 over AMQP 0-9-1: events that come in become tasks by "
+            "the rules of this deployment, and every change of a task goes out.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": JSON,

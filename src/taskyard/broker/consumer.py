@@ -175,7 +175,7 @@ class Consumer:
 
     async def _look(self, connection: aio_pika.abc.AbstractConnection) -> str:
         """Return why it is strange that nothing comes, or nothing."""
-        async with asyncio.timeout(_CONNECT_TIMEOUT):
+        async with asyncio.timeout(2 * self._look_after):
             channel = await connection.channel()
             queue = await channel.declare_queue(self._queue, passive=True)
             await channel.close()

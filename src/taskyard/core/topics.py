@@ -89,12 +89,9 @@ def as_regex(pattern: str) -> str:
     Not for the empty key, which has no words.
     """
     spelt = {"*": r"[^.]*\.", "#": r"([^.]*\.)*"}
-    parts = (spelt.get(word) or f"{_ODD.sub(_escape, word)}\\." for word in words(pattern))
+    parts = (spelt.get(word) or f"{_ODD.sub(_ESCAPED, word)}\\." for word in words(pattern))
     return f"^{''.join(parts)}$"
 
 
-_ODD = re.compile(r"[^A-Za-z0-9_-]")
-
-
-def _escape(found: re.Match[str]) -> str:
-    return f"[{found[0]}]" if found[0] not in "^\\" else f"\\{found[0]}"
+_ODD = re.compile(r"[^\w-]")  # a letter behind a backslash would mean something
+_ESCAPED = r"\\\g<0>"

@@ -1,5 +1,7 @@
 """core/topics.py against a matcher so simple that it cannot be wrong."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,3 +74,17 @@ def test_a_bad_pattern_is_told_in_words(pattern: str, part: str) -> None:
 def test_a_good_pattern_has_no_problem(pattern: str) -> None:
     """Words and wildcards between dots are all there is to it."""
     assert topics.problem(pattern) is None
+
+
+@given(SOUND, st.lists(st.sampled_from(["a", "b", "a+b"]), min_size=1, max_size=5).map(".".join))
+def test_the_database_matches_as_the_broker_does(pattern: str, key: str) -> None:
+    """The expression says of a key with a dot behind it what the pattern says of the key."""
+    found = re.search(topics.as_regex(pattern), f"{key}.") is not None
+    assert found == topics.matches(pattern, key)
+
+
+@pytest.mark.parametrize("word", ["a.b", "+", "[", "]", "^", "\\", "$", "(|)", "ü", "a-b", "{1}"])
+def test_no_word_of_a_pattern_is_taken_for_an_expression(word: str) -> None:
+    """Whatever characters it has, it matches itself and nothing else."""
+    assert re.search(topics.as_regex(word), f"{word}.")
+    assert not re.search(topics.as_regex(word), "other.")
