@@ -34,7 +34,7 @@ SELECT (SELECT count(*) FROM inbox_events WHERE state = 'fired'),
        (SELECT count(DISTINCT args->>'n') FROM tasks),
        (SELECT count(*) FROM parked_events)"""
 _SPAN = "SELECT extract(epoch FROM max(received_at) - min(received_at))::float8 FROM inbox_events"
-_EMPTY = "TRUNCATE inbox_events, parked_events, tasks, task_events, task_memos"
+_EMPTY = "TRUNCATE inbox_events, parked_events, tasks, task_events CASCADE"
 
 
 def event(number: int) -> bytes:
