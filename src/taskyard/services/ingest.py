@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import psycopg
 import structlog
 from uuid_utils.compat import uuid7
@@ -17,7 +18,7 @@ from taskyard.core.events import (
 )
 from taskyard.core.routing import RoutingTable
 from taskyard.services.catalog import Catalog
-from taskyard.services.cloudevents import Delivery, read
+from taskyard.services.cloudevents import STRUCTURED, Delivery, read
 from taskyard.services.fire import decide
 from taskyard.services.inbox import Incoming, Intaken, Taken, store
 from taskyard.storage import parked
@@ -83,11 +84,22 @@ class Ingest:
                 tasks=one.tasks | other.tasks,
             )
         log.warning("an event was refused by the database", error=str(error).strip())
-        detail = f"the database refused it: {type(error).__name__}"
-        note = NewParked(key=given[0].key, reason=ParkReason.UNSTORABLE, detail=detail)
         async with borrowed(self._pool) as connection:
-            await parked.park(connection, [note])
+            await parked.park(connection, [_refused(given[0], type(error).__name__)])
         return Intaken()
+
+
+def _refused(taken: Taken, why: str) -> NewParked:
+    """What the database does not take as it is; an event is kept in its JSON form."""
+    body = msgspec.json.encode(taken.event.document) if isinstance(taken, Incoming) else b""
+    return NewParked(
+        key=taken.key,
+        reason=ParkReason.UNSTORABLE,
+        detail=f"the database refused it: {why}",
+        content_type=STRUCTURED,
+        body=body,
+        size=len(body),
+    )
 
 
 def _unreadable(key: EventKey, delivery: Delivery, error: NotAnEvent) -> NewParked:

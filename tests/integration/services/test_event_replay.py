@@ -211,3 +211,17 @@ async def test_events_are_kept_for_their_retention_and_then_removed(
     left = "SELECT (SELECT count(*) FROM inbox_events) + (SELECT count(*) FROM parked_events)"
     assert await rows(connection, left) == [0]
     assert await rows(connection, COUNT) == [1100]
+
+
+async def test_an_event_that_the_database_refuses_spoils_no_other(
+    connection: Connection, pool: Pool
+) -> None:
+    """It is found among its neighbours, parked whole, and taken in once that is possible."""
+    routing = table(THUMBNAILS)
+    await connection.execute("ALTER TABLE inbox_events ADD CONSTRAINT odd CHECK (id <> 'e5')")
+    await arrive(pool, routing, *(event(n) for n in range(9)))
+    assert await rows(connection, COUNT) == [8]
+    assert await rows(connection, "SELECT reason FROM parked_events") == ["unstorable"]
+    await connection.execute("ALTER TABLE inbox_events DROP CONSTRAINT odd")
+    assert (await replay_all(pool, routing)).released == 1
+    assert await rows(connection, COUNT) == [9]
