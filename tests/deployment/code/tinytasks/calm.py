@@ -2,6 +2,8 @@
 
 import gc
 
+from kombu.asynchronous import get_event_loop
+
 from taskyard import task
 from taskyard.worker.queues import PoolConsumers
 
@@ -14,8 +16,11 @@ def add(a: int, b: int) -> int:
 
 @task("calm.deafen")
 def deafen() -> None:
-    """Have the worker's consumers forget their queues, as a broker might; threads reach them."""
+    """Have the worker's consumers forget their queues, as a broker might: threads can reach them.
+
+    On the event loop, which alone may use the connection.
+    """
     for each in gc.get_objects():
         if isinstance(each, PoolConsumers):
             for consumer in each._consumers.values():
-                consumer.cancel()
+                get_event_loop().call_soon(consumer.cancel)
