@@ -3,7 +3,8 @@
 from quart import Blueprint, Response, abort, render_template
 
 from taskyard.api.errors import explanations
-from taskyard.api.openapi import OPERATIONS, document
+from taskyard.api.openapi import document
+from taskyard.api.operations import OPERATIONS
 from taskyard.api.render import respond
 
 

@@ -7,7 +7,8 @@ from openapi_spec_validator import validate
 
 from taskyard.api.app import create_app
 from taskyard.api.errors import STATUS, explanations
-from taskyard.api.openapi import OPERATIONS, document
+from taskyard.api.openapi import document
+from taskyard.api.operations import OPERATIONS
 
 UNDOCUMENTED = {"/openapi.json", "/asyncapi.json", "/docs", "/problems/{code}"}
 
