@@ -188,7 +188,7 @@ async def test_a_replay_wakes_the_dispatcher(
     await anext(heard)  # it listens
     await again(pool, task_id)
     async with asyncio.timeout(10):
-        assert await anext(heard) == listen.DISPATCH
+        assert (await anext(heard)).channel == listen.DISPATCH
     await heard.aclose()  # type: ignore[attr-defined]
 
 

@@ -4,8 +4,10 @@ import re
 from unittest.mock import sentinel
 
 from openapi_spec_validator import validate
+from quart import Quart
 
 from taskyard.api.app import create_app
+from taskyard.api.docs import docs_blueprint
 from taskyard.api.errors import STATUS, explanations
 from taskyard.api.openapi import document
 from taskyard.api.operations import OPERATIONS
@@ -41,3 +43,14 @@ def test_explanations_are_unique() -> None:
     """Each code is explained once."""
     codes = [code for code, _, _ in explanations()]
     assert len(codes) == len(set(codes))
+
+
+async def test_the_page_shows_every_operation_and_problem() -> None:
+    """Also those that answer without a body."""
+    app = Quart("taskyard.api")
+    app.register_blueprint(docs_blueprint())
+    page = await app.test_client().get("/docs")
+    assert page.status_code == 200
+    text = await page.get_data(as_text=True)
+    assert [each.path for each in OPERATIONS if each.path not in text] == []
+    assert [code for code, _, _ in explanations() if f"/problems/{code}" not in text] == []
