@@ -6,9 +6,10 @@ import sys
 
 from taskyard.drill import tree
 
+# The leaf tells its own number: between exec and its first line a process has no command line yet.
+_LEAF = "import os; print(os.getpid(), flush=True); input()"
 _WITH_A_CHILD = (
-    "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', 'input()', 'leaf']);"
-    "print(child.pid, flush=True); child.wait()"
+    f"import subprocess, sys; subprocess.run([sys.executable, '-c', {_LEAF!r}, 'leaf'], check=True)"
 )
 
 
