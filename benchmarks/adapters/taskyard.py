@@ -88,7 +88,7 @@ class Taskyard:
             return pending == 0 and len(set(counts)) == 1
 
         wait_until(settled, within=IDLE_WITHIN, what="what was under way")
-        self.database.execute("TRUNCATE tasks, task_events, task_memos, idempotency_keys")
+        self.database.execute("TRUNCATE tasks, task_events, task_memos, idempotency_keys CASCADE")
         wait_until(self._queue_is_empty, within=IDLE_WITHIN, what="an empty queue")
 
     def _queue_is_empty(self) -> bool:

@@ -34,7 +34,7 @@ def lifecycle_exchange(prefix: str) -> str:
 
 
 def message_of(event: CloudEvent) -> Message:
-    """Return an event as a message; its routing key is its type. Nobody needs to listen."""
+    """Return an event as a message; its routing key is its type."""
     attributes = {
         "specversion": "1.0",
         "id": event.id,
@@ -49,4 +49,4 @@ def message_of(event: CloudEvent) -> Message:
         message_id=event.id,
         delivery_mode=PERSISTENT,
     )
-    return Message(body=event.data, routing_key=event.type, properties=properties, mandatory=False)
+    return Message(body=event.data, routing_key=event.type, properties=properties)

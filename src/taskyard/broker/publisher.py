@@ -36,12 +36,11 @@ class Confirm(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What is published. Who does not expect it to be routed says so with `mandatory`."""
+    """What is published."""
 
     body: bytes
     routing_key: str
     properties: aiormq.spec.Basic.Properties
-    mandatory: bool = True
 
 
 class Publisher:
@@ -157,7 +156,7 @@ async def _publish_one(channel: aiormq.Channel, exchange: str, message: Message)
             exchange=exchange,
             routing_key=message.routing_key,
             properties=message.properties,
-            mandatory=message.mandatory,
+            mandatory=True,
             wait=False,
         )
     except PublishError:

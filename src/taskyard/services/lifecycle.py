@@ -1,6 +1,7 @@
 """Lifecycle: publish every change of every task to whoever binds a queue, at least once."""
 
 from collections.abc import Sequence
+from typing import assert_never
 
 import msgspec
 
@@ -15,7 +16,12 @@ from taskyard.storage.relay import Ending, Purpose
 
 
 class LifecycleOutlet:
-    """Publishes the changes that match one of some topic patterns, as CloudEvents."""
+    """Publishes the changes that match one of some topic patterns, as CloudEvents.
+
+    AMQP does not tell whether anybody is bound, but returns what nobody is bound to. So of what
+    nobody heard last time only the first of a kind is published, and the others only if that one
+    was routed: they happened before, so whoever binds later does not miss them.
+    """
 
     purpose = Purpose.LIFECYCLE
 
@@ -23,28 +29,55 @@ class LifecycleOutlet:
         self._publisher = publisher
         self._source = source
         self._patterns = tuple(patterns)
+        self._heard: set[str] = set()  # the names that somebody was bound to, the last time
 
     async def wants(self, connection: AsyncConnection) -> bool:
-        """Who is bound cannot be known, so all is published, or nothing if that is the setting."""
+        """Who is bound cannot be known, so all is read, or nothing if that is the setting."""
         return bool(self._patterns)
 
     async def pass_on(self, found: Sequence[Change], turn: Turn) -> bool:
-        """Publish, and move the cursor once the broker has confirmed everything."""
+        """Publish, and move the cursor once the broker has answered everything."""
         await self._publisher.connected.wait()
-        told = [change for change in found if self._is_told(change)]
-        async with borrowed(turn.pool) as connection:
-            endings = await endings_among(connection, told)
-        said = await self._publisher.send([self._message(change, endings) for change in told])
-        # Unroutable would be as good: it means that nobody listens.
-        if not set(said) <= {Confirm.CONFIRMED, Confirm.UNROUTABLE}:
-            turn.doubt()
+        told = self._told(found)
+        first = {name: change for name, change in reversed(told) if name not in self._heard}
+        asked = [(name, change) for name, change in told if change is first.get(name)]
+        if not await self._publish(asked, turn):
+            return False
+        rest = [(name, change) for name, change in told if change is not first.get(name)]
+        if not await self._publish([each for each in rest if each[0] in self._heard], turn):
             return False
         async with borrowed(turn.pool) as connection:
             return await turn.move(connection, found[-1].position)
 
-    def _is_told(self, change: Change) -> bool:
-        name = event_name(change)
-        return any(topics.matches(pattern, name) for pattern in self._patterns)
+    def _told(self, found: Sequence[Change]) -> list[tuple[str, Change]]:
+        """Return the changes that the setting names, each with its own name."""
+        named = [(event_name(change), change) for change in found]
+        wanted = {
+            name
+            for name in {name for name, _ in named}
+            if any(topics.matches(pattern, name) for pattern in self._patterns)
+        }
+        return [each for each in named if each[0] in wanted]
+
+    async def _publish(self, told: Sequence[tuple[str, Change]], turn: Turn) -> bool:
+        """Return whether the broker answered everything; learn from it who is heard."""
+        if not told:
+            return True
+        async with borrowed(turn.pool) as connection:
+            endings = await endings_among(connection, [change for _, change in told])
+        said = await self._publisher.send([self._message(change, endings) for _, change in told])
+        for (name, _), confirm in zip(told, said, strict=True):
+            match confirm:
+                case Confirm.CONFIRMED:
+                    self._heard.add(name)
+                case Confirm.UNROUTABLE:
+                    self._heard.discard(name)
+                case Confirm.NACKED | Confirm.UNANSWERED:
+                    turn.doubt()
+                    return False
+                case _:
+                    assert_never(confirm)
+        return True
 
     def _message(self, change: Change, endings: dict[int, Ending]) -> Message:
         event = CloudEvent(

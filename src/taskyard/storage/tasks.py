@@ -42,9 +42,9 @@ def _without(tasks: Sequence[NewTask], outcomes: Mapping[TaskId, Stored]) -> lis
 
 async def _insert(connection: AsyncConnection, tasks: Sequence[NewTask]) -> dict[TaskId, Stored]:
     keyed = any(task.keyed for task in tasks)
-    columns = _columns(tasks) | (_key_columns(tasks) if keyed else {})
-    statement = _SQL["insert_keyed_tasks" if keyed else "insert_tasks"]
-    rows = await (await connection.execute(statement, columns)).fetchall()
+    row, name = (_keyed_row, "insert_keyed_tasks") if keyed else (_row, "insert_tasks")
+    given = {"rows": msgspec.json.encode([row(task) for task in tasks]).decode()}
+    rows = await (await connection.execute(_SQL[name], given)).fetchall()
     return {row[0]: _accepted(row) for row in rows}
 
 
@@ -78,34 +78,35 @@ def _answer(task: NewTask, request: KeyedRequest, first: idempotency.FirstUse) -
     )
 
 
-def _columns(tasks: Sequence[NewTask]) -> dict[str, list[Any]]:
+def _row(task: NewTask) -> dict[str, Any]:
     return {
-        "ids": [task.id for task in tasks],
-        "types": [task.type for task in tasks],
-        "pools": [task.pool for task in tasks],
-        "priorities": [task.priority for task in tasks],
-        "args": [task.args for task in tasks],
-        "labels": [task.labels for task in tasks],
-        "max_attempts": [task.max_attempts for task in tasks],
-        "max_crashes": [task.max_crashes for task in tasks],
-        "at_most_once": [task.at_most_once for task in tasks],
-        "delays": [task.delay for task in tasks],
-        "run_ats": [task.run_at for task in tasks],
-        "expires_ins": [task.expires_in for task in tasks],
-        "deadlines": [task.deadline for task in tasks],
-        "holds": [task.hold for task in tasks],
-        "watched": [task.watched for task in tasks],
-        "notify_urls": [task.notify_url for task in tasks],
+        "id": task.id,
+        "type": task.type,
+        "pool": task.pool,
+        "priority": task.priority,
+        "args": msgspec.Raw(task.args.encode()),
+        "labels": msgspec.Raw(task.labels.encode()),
+        "max_attempts": task.max_attempts,
+        "max_crashes": task.max_crashes,
+        "at_most_once": task.at_most_once,
+        "delay": task.delay,
+        "run_at": task.run_at,
+        "expires_in": task.expires_in,
+        "deadline": task.deadline,
+        "hold": task.hold,
+        "watched": task.watched,
+        "notify_url": task.notify_url,
     }
 
 
-def _key_columns(tasks: Sequence[NewTask]) -> dict[str, list[Any]]:
-    keyed = [task.keyed for task in tasks]
-    return {
-        "tenants": [each and each.key.tenant for each in keyed],
-        "keys": [each and each.key.text for each in keyed],
-        "request_hashes": [each and each.request_hash for each in keyed],
-        "key_lives": [task.key_life for task in tasks],
+def _keyed_row(task: NewTask) -> dict[str, Any]:
+    if task.keyed is None:
+        return _row(task)
+    return _row(task) | {
+        "tenant": task.keyed.key.tenant,
+        "key": task.keyed.key.text,
+        "request_hash": "\\x" + task.keyed.request_hash.hex(),
+        "key_life": task.key_life,
     }
 
 

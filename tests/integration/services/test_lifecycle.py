@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from cloudevents.core.bindings.amqp import AMQPMessage, from_amqp_event
 
 from taskyard.broker.cloudevents import lifecycle_exchange
-from taskyard.broker.publisher import open_publisher
+from taskyard.broker.publisher import Confirm, Message, Publisher, open_publisher
 from taskyard.core.routing import Pool, RoutingTable
 from taskyard.drill.proxy import open_proxy
 from taskyard.drill.wire import AmqpEar
@@ -159,6 +159,43 @@ async def test_what_is_not_wanted_is_passed_over(
             return await cursor(connection) == 8
 
         await eventually(skipped)
+
+
+async def test_what_nobody_hears_is_published_once_of_a_kind_and_who_binds_misses_nothing(
+    connection: AsyncConnection,
+    database_url: str,
+    amqp_url: str,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only the first change of each kind is spent on asking; a listener hears all that follows."""
+    sent: list[str] = []
+    send = Publisher.send
+
+    async def counted(publisher: Publisher, messages: Sequence[Message]) -> list[Confirm]:
+        sent.extend(message.routing_key for message in messages)
+        return await send(publisher, messages)
+
+    monkeypatch.setattr(Publisher, "send", counted)
+    kinds = ["task.a.b.cancelled", "task.a.b.pending"]
+    async with relaying(database_url, amqp_url, prefix, "task.#") as relay:
+        # Given
+        await cancelled(connection, 20)
+        await _rounds(relay, lambda: bool(sent))
+        assert sorted(sent) == kinds
+        async with consuming(amqp_url, prefix, "task.*.*.cancelled") as heard:
+            # When
+            sent.clear()
+            await cancelled(connection, 20)
+            await _rounds(relay, lambda: len(heard) == 20)
+            # Then
+            assert sorted(sent) == [kinds[0]] * 20 + [kinds[1]]
+        # When nobody is bound any more, the next round learns it and the one after spares it.
+        for expected in ([kinds[0]] * 5 + [kinds[1]], kinds):
+            sent.clear()
+            await cancelled(connection, 5)
+            await _rounds(relay, lambda: bool(sent))
+            assert sorted(sent) == expected
 
 
 async def test_only_one_of_several_relays_reads(

@@ -2,11 +2,12 @@
 
 -- name: insert_tasks
 -- Store submissions, many in one statement: they share one commit. After a broken connection it is
--- said again, and may have been heard the first time.
+-- said again, and may have been heard the first time. The rows come as one JSON text: as arrays,
+-- column by column, they took the API up to six times as long to write (measured).
 INSERT INTO tasks (id, type, pool, priority, args, labels, max_attempts, max_crashes, at_most_once,
                    state, due_at, publish_at, expires_at, deadline_at, watched,
                    notify_url)
-SELECT id, type, pool, priority, args::jsonb, labels::jsonb, max_attempts, max_crashes,
+SELECT id, type, pool, priority, args, labels, max_attempts, max_crashes,
        at_most_once,
        CASE WHEN due_at > now() THEN 'scheduled' ELSE 'pending' END,
        due_at,
@@ -17,15 +18,11 @@ SELECT id, type, pool, priority, args::jsonb, labels::jsonb, max_attempts, max_c
        notify_url
 FROM (
     SELECT *, coalesce(run_at, now() + coalesce(delay, 0) * interval '1 second') AS due_at
-    FROM unnest(%(ids)s::uuid[], %(types)s::text[], %(pools)s::text[], %(priorities)s::smallint[],
-                %(args)s::text[], %(labels)s::text[], %(max_attempts)s::integer[],
-                %(max_crashes)s::integer[], %(at_most_once)s::boolean[],
-                %(delays)s::double precision[], %(run_ats)s::timestamptz[],
-                %(expires_ins)s::double precision[], %(deadlines)s::double precision[],
-                %(holds)s::double precision[], %(watched)s::boolean[],
-                %(notify_urls)s::text[])
-        AS given (id, type, pool, priority, args, labels, max_attempts, max_crashes, at_most_once,
-                  delay, run_at, expires_in, deadline, hold, watched, notify_url)
+    FROM json_to_recordset(%(rows)s::json) AS given (
+        id uuid, type text, pool text, priority smallint, args jsonb, labels jsonb,
+        max_attempts integer, max_crashes integer, at_most_once boolean, delay double precision,
+        run_at timestamptz, expires_in double precision, deadline double precision,
+        hold double precision, watched boolean, notify_url text)
 ) AS submitted
 ON CONFLICT (id) DO NOTHING
 RETURNING id, state, created_at, due_at;
@@ -36,18 +33,12 @@ RETURNING id, state, created_at, due_at;
 -- statement of its own because to look at keys, and find none, costs 40 us (measured, of 430 us).
 WITH submitted AS (
     SELECT *, coalesce(run_at, now() + coalesce(delay, 0) * interval '1 second') AS due_at
-    FROM unnest(%(ids)s::uuid[], %(types)s::text[], %(pools)s::text[], %(priorities)s::smallint[],
-                %(args)s::text[], %(labels)s::text[], %(max_attempts)s::integer[],
-                %(max_crashes)s::integer[], %(at_most_once)s::boolean[],
-                %(delays)s::double precision[], %(run_ats)s::timestamptz[],
-                %(expires_ins)s::double precision[], %(deadlines)s::double precision[],
-                %(holds)s::double precision[], %(watched)s::boolean[],
-                %(notify_urls)s::text[],
-                %(tenants)s::text[], %(keys)s::text[], %(request_hashes)s::bytea[],
-                %(key_lives)s::double precision[])
-        AS given (id, type, pool, priority, args, labels, max_attempts, max_crashes, at_most_once,
-                  delay, run_at, expires_in, deadline, hold, watched, notify_url,
-                  tenant, key, request_hash, key_life)
+    FROM json_to_recordset(%(rows)s::json) AS given (
+        id uuid, type text, pool text, priority smallint, args jsonb, labels jsonb,
+        max_attempts integer, max_crashes integer, at_most_once boolean, delay double precision,
+        run_at timestamptz, expires_in double precision, deadline double precision,
+        hold double precision, watched boolean, notify_url text,
+        tenant text, key text, request_hash bytea, key_life double precision)
 ), taken AS (
     INSERT INTO idempotency_keys (tenant, key, request_hash, task_id, pool, priority, state,
                                   due_at, expires_at)
@@ -64,7 +55,7 @@ WITH submitted AS (
 INSERT INTO tasks (id, type, pool, priority, args, labels, max_attempts, max_crashes, at_most_once,
                    state, due_at, publish_at, expires_at, deadline_at, watched,
                    notify_url)
-SELECT id, type, pool, priority, args::jsonb, labels::jsonb, max_attempts, max_crashes,
+SELECT id, type, pool, priority, args, labels, max_attempts, max_crashes,
        at_most_once,
        CASE WHEN due_at > now() THEN 'scheduled' ELSE 'pending' END,
        due_at,
