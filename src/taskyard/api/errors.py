@@ -10,13 +10,15 @@ from werkzeug.exceptions import HTTPException
 from taskyard.api.render import respond
 from taskyard.api.views import Fault, Problem
 from taskyard.core import errors
-from taskyard.core.errors import TaskyardError, Unavailable
+from taskyard.core.errors import TaskyardError, Unauthenticated, Unavailable
 
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
 STATUS: dict[type[TaskyardError], int] = {
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
     errors.MalformedBody: 400,
     errors.UnsupportedMediaType: 415,
     errors.InvalidRequest: 422,
@@ -80,6 +82,8 @@ def register_errors(app: Quart) -> None:
         if status is None:
             return await on_fault(error)
         headers = {"Retry-After": str(error.retry_after)} if isinstance(error, Unavailable) else {}
+        if isinstance(error, Unauthenticated):
+            headers["WWW-Authenticate"] = 'Bearer realm="taskyard"'  # RFC 6750, section 3
         return respond(describe(error), status, headers, media_type=MEDIA_TYPE)
 
     @app.errorhandler(HTTPException)

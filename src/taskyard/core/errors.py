@@ -2,6 +2,8 @@
 
     TaskyardError
     ├── Refused                      the caller asked for what cannot be; nothing was stored
+    │   ├── Unauthenticated          unauthenticated
+    │   ├── Forbidden                forbidden
     │   ├── MalformedBody            malformed-body
     │   ├── UnsupportedMediaType     unsupported-media-type
     │   ├── InvalidRequest           invalid-request       (fields: a pointer and a sentence each)
@@ -65,6 +67,20 @@ class Refused(TaskyardError):
 
     code = "refused"
     title = "The request was refused"
+
+
+class Unauthenticated(Refused):
+    """Send `Authorization: Bearer` with an API key or a token that is valid here."""
+
+    code = "unauthenticated"
+    title = "Who asks is not known"
+
+
+class Forbidden(Refused):
+    """The key or token is valid, but lacks the scope, or the task type, that this asks for."""
+
+    code = "forbidden"
+    title = "Not allowed with this key or token"
 
 
 class MalformedBody(Refused):

@@ -6,11 +6,9 @@ Structured Fields (RFC 9651, section 3.3.3). Many clients send the bare text, so
 
 import re
 from dataclasses import dataclass
-from typing import NewType
 
-TenantId = NewType("TenantId", str)
+from taskyard.core.principal import DEFAULT_TENANT, TenantId
 
-DEFAULT_TENANT = TenantId("default")
 LONGEST_KEY = 255
 LONGEST_BATCH_KEY = 250  # so that the key of its last item, `<key>/9999`, is no longer than a key
 

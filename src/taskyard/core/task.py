@@ -6,6 +6,7 @@ from typing import Any, NewType
 from uuid import UUID
 
 from taskyard.core.idempotency import KeyedRequest
+from taskyard.core.principal import DEFAULT_TENANT, TenantId
 from taskyard.core.states import State
 
 TaskId = NewType("TaskId", UUID)
@@ -31,6 +32,7 @@ class NewTask:
     args: str
     labels: str
     max_attempts: int
+    tenant: TenantId = DEFAULT_TENANT
     max_crashes: int = 3
     at_most_once: bool = False
     delay: float | None = None

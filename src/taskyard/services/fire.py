@@ -10,7 +10,8 @@ import msgspec
 
 from taskyard.core.errors import IdempotencyKeyReused, TaskyardError
 from taskyard.core.events import Event, EventState, ParkReason
-from taskyard.core.idempotency import IdempotencyKey, KeyedRequest, TenantId
+from taskyard.core.idempotency import IdempotencyKey, KeyedRequest
+from taskyard.core.principal import TenantId
 from taskyard.core.routing import RoutingTable
 from taskyard.core.rules import Declined, Failed, Firing
 from taskyard.core.task import Accepted, NewTask, TaskId

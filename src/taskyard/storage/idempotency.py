@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from taskyard.core.idempotency import IdempotencyKey, TenantId
+from taskyard.core.idempotency import IdempotencyKey
+from taskyard.core.principal import TenantId
 from taskyard.core.states import State
 from taskyard.core.task import Repeated, TaskId
 from taskyard.storage.pool import AsyncConnection

@@ -81,6 +81,7 @@ def _answer(task: NewTask, request: KeyedRequest, first: idempotency.FirstUse) -
 def _row(task: NewTask) -> dict[str, Any]:
     return {
         "id": task.id,
+        "tenant": task.tenant,
         "type": task.type,
         "pool": task.pool,
         "priority": task.priority,
@@ -103,7 +104,7 @@ def _keyed_row(task: NewTask) -> dict[str, Any]:
     if task.keyed is None:
         return _row(task)
     return _row(task) | {
-        "tenant": task.keyed.key.tenant,
+        "key_tenant": task.keyed.key.tenant,
         "key": task.keyed.key.text,
         "request_hash": "\\x" + task.keyed.request_hash.hex(),
         "key_life": task.key_life,

@@ -4,10 +4,10 @@
 -- Store submissions, many in one statement: they share one commit. After a broken connection it is
 -- said again, and may have been heard the first time. The rows come as one JSON text: as arrays,
 -- column by column, they took the API up to six times as long to write (measured).
-INSERT INTO tasks (id, type, pool, priority, args, labels, max_attempts, max_crashes, at_most_once,
+INSERT INTO tasks (id, tenant, type, pool, priority, args, labels, max_attempts, max_crashes, at_most_once,
                    state, due_at, publish_at, expires_at, deadline_at, watched,
                    notify_url)
-SELECT id, type, pool, priority, args, labels, max_attempts, max_crashes,
+SELECT id, tenant, type, pool, priority, args, labels, max_attempts, max_crashes,
        at_most_once,
        CASE WHEN due_at > now() THEN 'scheduled' ELSE 'pending' END,
        due_at,
@@ -19,7 +19,7 @@ SELECT id, type, pool, priority, args, labels, max_attempts, max_crashes,
 FROM (
     SELECT *, coalesce(run_at, now() + coalesce(delay, 0) * interval '1 second') AS due_at
     FROM json_to_recordset(%(rows)s::json) AS given (
-        id uuid, type text, pool text, priority smallint, args jsonb, labels jsonb,
+        id uuid, tenant text, type text, pool text, priority smallint, args jsonb, labels jsonb,
         max_attempts integer, max_crashes integer, at_most_once boolean, delay double precision,
         run_at timestamptz, expires_in double precision, deadline double precision,
         hold double precision, watched boolean, notify_url text)
@@ -34,28 +34,28 @@ RETURNING id, state, created_at, due_at;
 WITH submitted AS (
     SELECT *, coalesce(run_at, now() + coalesce(delay, 0) * interval '1 second') AS due_at
     FROM json_to_recordset(%(rows)s::json) AS given (
-        id uuid, type text, pool text, priority smallint, args jsonb, labels jsonb,
+        id uuid, tenant text, type text, pool text, priority smallint, args jsonb, labels jsonb,
         max_attempts integer, max_crashes integer, at_most_once boolean, delay double precision,
         run_at timestamptz, expires_in double precision, deadline double precision,
         hold double precision, watched boolean, notify_url text,
-        tenant text, key text, request_hash bytea, key_life double precision)
+        key_tenant text, key text, request_hash bytea, key_life double precision)
 ), taken AS (
     INSERT INTO idempotency_keys (tenant, key, request_hash, task_id, pool, priority, state,
                                   due_at, expires_at)
-    SELECT tenant, key, request_hash, id, pool, priority,
+    SELECT key_tenant, key, request_hash, id, pool, priority,
            CASE WHEN due_at > now() THEN 'scheduled' ELSE 'pending' END,
            due_at,
            due_at + key_life * interval '1 second'
     FROM submitted
     WHERE key IS NOT NULL
-    ORDER BY tenant COLLATE "C", key COLLATE "C", id
+    ORDER BY key_tenant COLLATE "C", key COLLATE "C", id
     ON CONFLICT (tenant, key) DO NOTHING
     RETURNING task_id
 )
-INSERT INTO tasks (id, type, pool, priority, args, labels, max_attempts, max_crashes, at_most_once,
+INSERT INTO tasks (id, tenant, type, pool, priority, args, labels, max_attempts, max_crashes, at_most_once,
                    state, due_at, publish_at, expires_at, deadline_at, watched,
                    notify_url)
-SELECT id, type, pool, priority, args, labels, max_attempts, max_crashes,
+SELECT id, tenant, type, pool, priority, args, labels, max_attempts, max_crashes,
        at_most_once,
        CASE WHEN due_at > now() THEN 'scheduled' ELSE 'pending' END,
        due_at,
