@@ -103,6 +103,7 @@ def task_view(task: Task) -> TaskView:
         queued_at=task.queued_at,
         started_at=task.started_at,
         finished_at=task.finished_at,
+        notify_url=task.notify_url,
         links=links(task_id),
     )
 

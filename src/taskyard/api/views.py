@@ -68,6 +68,7 @@ class TaskView(msgspec.Struct, kw_only=True):
     queued_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
+    notify_url: str | None
     links: dict[str, str]
 
 

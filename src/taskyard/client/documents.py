@@ -70,6 +70,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     queued_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
+    notify_url: str | None
     links: dict[str, str]
 
     @property

@@ -135,3 +135,4 @@ class Task:
     queued_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
+    notify_url: str | None

@@ -130,14 +130,14 @@ async def test_an_allowed_network_is_allowed(api: Api) -> None:
     await api.make(url="https://10.9.1.2:8443/hooks")
 
 
-async def test_notify_url_is_kept_with_the_task(api: Api, connection: AsyncConnection) -> None:
+async def test_notify_url_is_kept_with_the_task_and_shown(api: Api) -> None:
     """One by one and in batches."""
     body = {"type": "a.b", "notify_url": URL}
     assert (await api.call("POST", "/v1/tasks", body))[0] == 202
     status, batch = await api.call("POST", "/v1/tasks/batch", {"tasks": [body, {"type": "a.b"}]})
     assert (status, batch["accepted"]) == (202, 2)
-    rows = await connection.execute("SELECT notify_url FROM tasks ORDER BY id")
-    assert [row[0] for row in await rows.fetchall()] == [URL, URL, None]
+    _, page = await api.call("GET", "/v1/tasks")
+    assert [task["notify_url"] for task in page["items"]] == [None, URL, URL]
 
 
 async def test_without_a_secret_no_task_may_notify(api: Api) -> None:

@@ -77,14 +77,16 @@ SELECT id, state, created_at, due_at FROM tasks WHERE id = ANY (%(ids)s);
 -- One task, whole.
 SELECT id, type, pool, priority, state, reason, args, result, error, attempt, max_attempts,
        generation, error_count, crash_count, progress, labels, worker, created_at, due_at,
-       expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at
+       expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at,
+       notify_url
 FROM tasks WHERE id = %(id)s;
 
 -- name: list_tasks
 -- One page, newest first: UUIDv7 ids are in the order of their making.
 SELECT id, type, pool, priority, state, reason, args, result, error, attempt, max_attempts,
        generation, error_count, crash_count, progress, labels, worker, created_at, due_at,
-       expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at
+       expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at,
+       notify_url
 FROM tasks
 WHERE (%(before)s::uuid IS NULL OR id < %(before)s)
   AND (%(type)s::text IS NULL OR type = %(type)s)
