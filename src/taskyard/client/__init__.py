@@ -6,7 +6,7 @@
 
 What is decided is decided once, without a wire: operations.py says what is sent and what comes
 back, repeats.py when it is sent again, dialogs.py what takes several requests, following.py how a
-stream goes on. sync.py and aio.py carry it out.
+stream goes on. sync.py and aio.py carry it out; events.py and webhooks.py have a class for each.
 
 The clients are loaded when they are first used: httpx takes longer than all the rest.
 """
@@ -35,7 +35,26 @@ from taskyard.client.documents import (
     TaskPage,
 )
 from taskyard.client.errors import ClientError, TaskyardProblem, Timeout, Unreachable
+from taskyard.client.event_documents import (
+    EventReceipt,
+    EventReceiptList,
+    EventReplayReport,
+    EventTask,
+    LoggedEvent,
+    LoggedEventPage,
+    ParkedEvent,
+    ParkedPage,
+    ParkedProblem,
+    ParkedReplayReport,
+)
 from taskyard.client.stream_documents import Gap, LogLine, News, TaskChange, TaskLog
+from taskyard.client.webhook_documents import (
+    Delivery,
+    DeliveryPage,
+    Webhook,
+    WebhookList,
+    WebhookWithSecret,
+)
 from taskyard.client.yard_documents import Explanation, Pool, PoolList, TaskType, TaskTypeList
 
 if TYPE_CHECKING:
@@ -53,12 +72,24 @@ __all__ = [
     "Change",
     "Client",
     "ClientError",
+    "Delivery",
+    "DeliveryPage",
+    "EventReceipt",
+    "EventReceiptList",
+    "EventReplayReport",
+    "EventTask",
     "Explanation",
     "Fault",
     "Gap",
     "History",
     "LogLine",
+    "LoggedEvent",
+    "LoggedEventPage",
     "News",
+    "ParkedEvent",
+    "ParkedPage",
+    "ParkedProblem",
+    "ParkedReplayReport",
     "Pool",
     "PoolList",
     "Problem",
@@ -77,6 +108,9 @@ __all__ = [
     "TaskyardProblem",
     "Timeout",
     "Unreachable",
+    "Webhook",
+    "WebhookList",
+    "WebhookWithSecret",
 ]
 
 _HOMES = {"AsyncClient": "taskyard.client.aio", "Client": "taskyard.client.sync"}

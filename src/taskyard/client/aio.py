@@ -22,6 +22,7 @@ from taskyard.client.documents import (
     Task,
     TaskPage,
 )
+from taskyard.client.events import AsyncEvents
 from taskyard.client.exchange import Call, Dialog, Outcome, Request
 from taskyard.client.following import Following
 from taskyard.client.operations import (
@@ -33,6 +34,7 @@ from taskyard.client.operations import (
 )
 from taskyard.client.repeats import Repeats, ask
 from taskyard.client.stream_documents import News, TaskLog
+from taskyard.client.webhooks import AsyncWebhooks
 from taskyard.client.yard_documents import Explanation, Pool, PoolList, TaskType, TaskTypeList
 
 T = TypeVar("T")
@@ -44,6 +46,8 @@ class AsyncClient:
     `timeout` is in seconds, for one answer. `patience` is how many seconds what can be sent again
     is sent again while the server does not answer.
 
+    `events` and `webhooks` have methods of their own.
+
     Every method raises TaskyardProblem when the server refuses, Unreachable when no answer comes.
     """
 
@@ -53,6 +57,8 @@ class AsyncClient:
         self._http = httpx.AsyncClient(
             base_url=wire.checked(url), timeout=timeout, headers={"User-Agent": wire.USER_AGENT}
         )
+        self.events = AsyncEvents(self._ask)
+        self.webhooks = AsyncWebhooks(self._ask)
 
     async def __aenter__(self) -> Self:
         return self

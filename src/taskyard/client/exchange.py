@@ -7,7 +7,7 @@ anything of its own.
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -72,12 +72,28 @@ class Call(Generic[T]):
     answer: type[T]
 
 
+class Ask(Protocol):
+    """What holds a call and returns its answer: a client."""
+
+    def __call__(self, call: Call[T]) -> T:
+        """Raises ClientError."""
+        ...
+
+
+class AsyncAsk(Protocol):
+    """The same for asyncio."""
+
+    async def __call__(self, call: Call[T]) -> T:
+        """Raises ClientError."""
+        ...
+
+
 def read(reply: Reply, kind: type[T]) -> T:
-    """Return the document in a reply. Raises TaskyardProblem."""
+    """Return the document in a reply, None for an empty one. Raises TaskyardProblem."""
     if reply.status >= 300:
         raise TaskyardProblem(problem(reply))
     try:
-        return msgspec.json.decode(reply.body, type=kind)
+        return msgspec.json.decode(reply.body or b"null", type=kind)
     except msgspec.DecodeError as error:
         raise TaskyardProblem(_unintelligible(reply, str(error))) from None
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace as replace_request
 from datetime import datetime
 from typing import Any, TypedDict
-from urllib.parse import quote
 
 import msgspec
 
@@ -20,7 +19,8 @@ from taskyard.client.documents import (
     Task,
     TaskPage,
 )
-from taskyard.client.exchange import Call, Params, Request
+from taskyard.client.exchange import Call, Request
+from taskyard.client.requests import post, query, segment
 from taskyard.client.stream_documents import TaskLog
 from taskyard.client.yard_documents import Explanation, Pool, PoolList, TaskType, TaskTypeList
 
@@ -110,78 +110,78 @@ def submission(task_type: str, args: Mapping[str, Any] | None, options: Options)
 
 def submit(body: Mapping[str, Any], key: str) -> Call[Accepted]:
     """Submit a task."""
-    return Call(_post("/v1/tasks", body_of(body), key=key), Accepted)
+    return Call(post("/v1/tasks", body_of(body), key=key), Accepted)
 
 
 def submit_batch(items: Iterable[bytes], key: str) -> Call[Batch]:
     """Submit many tasks, each encoded already."""
     body = b'{"tasks":[' + b",".join(items) + b"]}"
-    return Call(_post("/v1/tasks/batch", body, key=key), Batch)
+    return Call(post("/v1/tasks/batch", body, key=key), Batch)
 
 
 def get(task_id: str, *, wait: int = 0) -> Call[Task]:
     """Return a task; the server may hold the answer for `wait` seconds, until the task ends."""
     params = (("wait", str(wait)),) if wait else ()
-    path = f"/v1/tasks/{_name(task_id)}"
+    path = f"/v1/tasks/{segment(task_id)}"
     return Call(Request(method="GET", path=path, params=params, linger=wait), Task)
 
 
 def page(filters: Filters, *, limit: int | None, cursor: str | None) -> Call[TaskPage]:
     """Return one page of tasks, newest first."""
-    params = _params({**filters, "limit": limit, "cursor": cursor})
+    params = query({**filters, "limit": limit, "cursor": cursor})
     return Call(Request(method="GET", path="/v1/tasks", params=params), TaskPage)
 
 
 def cancel(task_id: str) -> Call[Receipt]:
     """Cancel a task. A second cancel may say `too-late` of the first one's success."""
-    return Call(_post(f"/v1/tasks/{_name(task_id)}/cancel"), Receipt)
+    return Call(post(f"/v1/tasks/{segment(task_id)}/cancel"), Receipt)
 
 
 def replay(task_id: str, *, args: Mapping[str, Any] | None, priority: int | None) -> Call[Task]:
     """Let a task that ended badly run again."""
     body = body_of(given({"args": args, "priority": priority}))
-    return Call(_post(f"/v1/tasks/{_name(task_id)}/replay", body), Task)
+    return Call(post(f"/v1/tasks/{segment(task_id)}/replay", body), Task)
 
 
 def attempts(task_id: str) -> Call[AttemptList]:
     """Return every attempt of a task."""
-    path = f"/v1/tasks/{_name(task_id)}/attempts"
+    path = f"/v1/tasks/{segment(task_id)}/attempts"
     return Call(Request(method="GET", path=path), AttemptList)
 
 
 def history(task_id: str) -> Call[History]:
     """Return the history of a task so far."""
     headers = {"Accept": "application/json"}
-    path = f"/v1/tasks/{_name(task_id)}/events"
+    path = f"/v1/tasks/{segment(task_id)}/events"
     return Call(Request(method="GET", path=path, headers=headers), History)
 
 
 def log(task_id: str) -> Call[TaskLog]:
     """Return what a task has said."""
-    return Call(Request(method="GET", path=f"/v1/tasks/{_name(task_id)}/log"), TaskLog)
+    return Call(Request(method="GET", path=f"/v1/tasks/{segment(task_id)}/log"), TaskLog)
 
 
 def watch(task_id: str) -> Request:
     """Return the request for the stream of one task."""
-    return Request(method="GET", path=f"/v1/tasks/{_name(task_id)}/events")
+    return Request(method="GET", path=f"/v1/tasks/{segment(task_id)}/events")
 
 
 def stream(filters: StreamFilters) -> Request:
     """Return the request for the stream of all tasks that fit."""
-    return Request(method="GET", path="/v1/stream", params=_params(filters))
+    return Request(method="GET", path="/v1/stream", params=query(filters))
 
 
 def dead_letters(
     filters: DeadLetterFilters, *, limit: int | None, cursor: str | None
 ) -> Call[TaskPage]:
     """Return one page of dead letters, newest first."""
-    params = _params({**filters, "limit": limit, "cursor": cursor})
+    params = query({**filters, "limit": limit, "cursor": cursor})
     return Call(Request(method="GET", path="/v1/dead-letters", params=params), TaskPage)
 
 
 def dead_letter_groups(filters: DeadLetterFilters, *, limit: int | None) -> Call[ReasonGroupList]:
     """Return dead letters grouped by what went wrong."""
-    params = _params({**filters, "limit": limit})
+    params = query({**filters, "limit": limit})
     request = Request(method="GET", path="/v1/dead-letters/groups", params=params)
     return Call(request, ReasonGroupList)
 
@@ -189,7 +189,7 @@ def dead_letter_groups(filters: DeadLetterFilters, *, limit: int | None) -> Call
 def replay_dead_letters(which: Mapping[str, Any], options: ReplayOptions) -> Call[ReplayReport]:
     """Replay many dead letters. Sent twice, it replays those that have failed again meanwhile."""
     body = body_of({"filter": given(which), **given(options)})
-    return Call(_post("/v1/dead-letters/replay", body), ReplayReport)
+    return Call(post("/v1/dead-letters/replay", body), ReplayReport)
 
 
 def task_types() -> Call[TaskTypeList]:
@@ -199,7 +199,7 @@ def task_types() -> Call[TaskTypeList]:
 
 def task_type(name: str) -> Call[TaskType]:
     """Return one task type."""
-    return Call(Request(method="GET", path=f"/v1/task-types/{_name(name)}"), TaskType)
+    return Call(Request(method="GET", path=f"/v1/task-types/{segment(name)}"), TaskType)
 
 
 def pools() -> Call[PoolList]:
@@ -209,40 +209,10 @@ def pools() -> Call[PoolList]:
 
 def pool(name: str) -> Call[Pool]:
     """Return one pool."""
-    return Call(Request(method="GET", path=f"/v1/pools/{_name(name)}"), Pool)
+    return Call(Request(method="GET", path=f"/v1/pools/{segment(name)}"), Pool)
 
 
 def explain(task_type: str) -> Call[Explanation]:
     """Return where a task type goes and why."""
-    request = _post("/v1/routes/explain", body_of({"type": task_type}))
+    request = post("/v1/routes/explain", body_of({"type": task_type}))
     return Call(replace_request(request, safe=True), Explanation)
-
-
-def quoted(key: str) -> str:
-    """Return a string as Structured Fields write it (RFC 9651, section 4.1.6)."""
-    escaped = key.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
-def _post(path: str, body: bytes | None = None, *, key: str | None = None) -> Request:
-    """Return a POST; what has an idempotency key may be sent again."""
-    headers = {} if body is None else {"Content-Type": "application/json"}
-    if key is not None:
-        headers["Idempotency-Key"] = quoted(key)
-    return Request(method="POST", path=path, headers=headers, body=body, safe=key is not None)
-
-
-def _params(values: Mapping[str, Any]) -> Params:
-    params: list[tuple[str, str]] = []
-    for name, value in given(values).items():
-        several = [value] if isinstance(value, str | int | datetime) else list(value)
-        params += [(name, _text(each)) for each in several]
-    return tuple(params)
-
-
-def _text(value: Any) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def _name(text: str) -> str:
-    return quote(text, safe="")

@@ -9,17 +9,26 @@ import msgspec
 import pytest
 
 import taskyard.client
-from taskyard.api import dead_letter_views, stream_views, views
+from taskyard.api import dead_letter_views, event_views, stream_views, views, webhook_views
 from taskyard.client import (
     AsyncClient,
     Client,
     documents,
+    event_documents,
+    event_operations,
     operations,
     stream_documents,
+    webhook_documents,
+    webhook_operations,
     yard_documents,
 )
+from taskyard.client.events import AsyncEvents, Events
+from taskyard.client.webhooks import AsyncWebhooks, Webhooks
 from taskyard.services.dead_letters import ReplayManyRequest
+from taskyard.services.event_filter import ParkedFilter
 from taskyard.services.submit import Submission
+from taskyard.services.webhooks import WebhookChangeRequest
+from taskyard.storage import inbox
 
 PAIRS = [
     (documents.Accepted, views.AcceptedView),
@@ -52,6 +61,21 @@ PAIRS = [
     (yard_documents.Reckoning, views.ReckoningView),
     (yard_documents.Pool, views.PoolView),
     (yard_documents.PoolList, views.PoolList),
+    (webhook_documents.Webhook, webhook_views.WebhookView),
+    (webhook_documents.WebhookWithSecret, webhook_views.WebhookWithSecret),
+    (webhook_documents.WebhookList, webhook_views.WebhookList),
+    (webhook_documents.Delivery, webhook_views.DeliveryView),
+    (webhook_documents.DeliveryPage, webhook_views.DeliveryPage),
+    (event_documents.EventTask, inbox.EventTask),
+    (event_documents.EventReceipt, event_views.EventReceipt),
+    (event_documents.EventReceiptList, event_views.EventReceiptList),
+    (event_documents.LoggedEvent, event_views.LoggedEvent),
+    (event_documents.LoggedEventPage, event_views.LoggedEventPage),
+    (event_documents.ParkedEvent, event_views.ParkedView),
+    (event_documents.ParkedPage, event_views.ParkedPage),
+    (event_documents.ParkedProblem, event_views.ParkedProblem),
+    (event_documents.ParkedReplayReport, event_views.ParkedReplayView),
+    (event_documents.EventReplayReport, event_views.EventReplayView),
 ]
 
 
@@ -68,7 +92,13 @@ def test_every_document_is_compared() -> None:
     """A struct of the client without a pair would be held by nothing."""
     made = {
         each
-        for module in (documents, stream_documents, yard_documents)
+        for module in (
+            documents,
+            event_documents,
+            stream_documents,
+            webhook_documents,
+            yard_documents,
+        )
         for _, each in inspect.getmembers(module, inspect.isclass)
         if issubclass(each, msgspec.Struct)
     }
@@ -83,14 +113,30 @@ def test_a_submission_can_say_all_that_the_api_takes() -> None:
     assert set(operations.ReplayOptions.__annotations__) == replayed
 
 
-def test_both_clients_have_the_same_methods() -> None:
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        (webhook_operations.WebhookChange, WebhookChangeRequest),
+        (event_operations.ParkedFilters, ParkedFilter),
+    ],
+)
+def test_a_change_and_a_filter_can_say_all_that_the_api_takes(said: Any, taken: Any) -> None:
+    """Their fields have the same names."""
+    assert set(said.__annotations__) == {field.name for field in msgspec.structs.fields(taken)}
+
+
+@pytest.mark.parametrize(
+    ("ordinary", "for_asyncio"),
+    [(Client, AsyncClient), (Events, AsyncEvents), (Webhooks, AsyncWebhooks)],
+)
+def test_both_clients_have_the_same_methods(ordinary: type, for_asyncio: type) -> None:
     """Names, parameters and explanations; only await and async iteration differ."""
 
     def public(kind: type) -> dict[str, Any]:
         found = inspect.getmembers(kind, inspect.isfunction)
         return {name: function for name, function in found if not name.startswith("_")}
 
-    sync, aio = public(Client), public(AsyncClient)
+    sync, aio = public(ordinary), public(for_asyncio)
     assert set(sync) == set(aio)
     for name, function in sync.items():
         assert list(inspect.signature(function).parameters.values()) == [

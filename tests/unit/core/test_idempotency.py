@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskyard.client.operations import quoted
+from taskyard.client.requests import quoted
 from taskyard.core.idempotency import LONGEST_BATCH_KEY, IdempotencyKey, read_header, read_key
 
 
