@@ -13,6 +13,7 @@ from taskyard.cli.events import events
 from taskyard.cli.report import console, exits_cleanly
 from taskyard.cli.topology import topology
 from taskyard.cli.watch import watch
+from taskyard.cli.webhooks import webhooks
 from taskyard.dev.up import up as start
 from taskyard.settings import Settings
 
@@ -32,6 +33,7 @@ app.command(name="replay")(dead_letters.replay)
 app.command(name="attempts")(dead_letters.attempts)
 app.command(name="drill")(drill)
 app.add_typer(events, name="events")
+app.add_typer(webhooks, name="webhooks")
 
 
 @app.command()

@@ -1,15 +1,12 @@
 """`taskyard dead-letters …`, `taskyard replay`, `taskyard attempts`: what went wrong, and again."""
 
 import json
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from taskyard.cli.report import cell, console, exits_cleanly, fail, table
-from taskyard.cli.tasks import DEFAULT_API, Api, Json, print_json, reach
-from taskyard.client import Attempt, ReasonGroup, Task
+from taskyard.cli.report import console, exits_cleanly, fail, show
+from taskyard.cli.tasks import DEFAULT_API, REPLAY_TAKES, Api, Json, print_json, reach
 
 dead_letters = typer.Typer(
     help="Tasks that failed, expired or were quarantined: list, group, replay.",
@@ -58,7 +55,7 @@ def list_dead_letters(
     if as_json:
         print_json(found)
         return
-    _show(found.items, (*_COLUMNS, "error"))
+    show(found.items, (*_COLUMNS, "error"))
 
 
 @dead_letters.command()
@@ -90,7 +87,7 @@ def groups(
     if as_json:
         print_json(found)
         return
-    _show(found.items, _GROUP_COLUMNS)
+    show(found.items, _GROUP_COLUMNS)
 
 
 @dead_letters.command("replay")
@@ -114,7 +111,7 @@ def replay_many(
     filters = {"type": task_type, "pool": pool, "state": state, "code": code}
     times = {"finished_after": finished_after, "finished_before": finished_before}
     given = {**filters, **times, "labels": _labels(label or [])}
-    with reach(api) as client:
+    with reach(api, timeout=REPLAY_TAKES) as client:
         report = client.replay_dead_letters(
             {name: value for name, value in given.items() if value},
             all=everything,
@@ -126,7 +123,7 @@ def replay_many(
         print_json(report)
         return
     if report.groups:
-        _show(report.groups, _GROUP_COLUMNS)
+        show(report.groups, _GROUP_COLUMNS)
     verb = "would be replayed" if dry_run else "replayed"
     more = "; the limit leaves out the rest" if report.more else ""
     console.print(f"{report.count} {verb} over {report.spread}{more}", markup=False)
@@ -160,7 +157,7 @@ def attempts(
     if as_json:
         print_json(found)
         return
-    _show(found.items, (*_ATTEMPT_COLUMNS, "error"))
+    show(found.items, (*_ATTEMPT_COLUMNS, "error"))
 
 
 def _labels(given: list[str]) -> dict[str, str]:
@@ -171,10 +168,3 @@ def _labels(given: list[str]) -> dict[str, str]:
             raise fail(f"--label {text}: write key:value")
         labels[key] = value
     return labels
-
-
-def _show(items: Sequence[Task | ReasonGroup | Attempt], columns: tuple[str, ...]) -> None:
-    shown = table(columns)
-    for item in items:
-        shown.add_row(*(escape(cell(getattr(item, column))) for column in columns))
-    console.print(shown)

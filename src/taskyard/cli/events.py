@@ -1,19 +1,16 @@
 """`taskyard events …`: the event log, parked events, and rules tried out before they are used."""
 
 import asyncio
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from taskyard import bootstrap
-from taskyard.cli.gateway import ask
-from taskyard.cli.report import console, exits_cleanly, fail
-from taskyard.cli.tasks import DEFAULT_API, Api, Json
+from taskyard.cli.report import console, exits_cleanly, fail, show
+from taskyard.cli.tasks import DEFAULT_API, REPLAY_TAKES, Api, Json, print_json, reach
 from taskyard.core.events import EventState, NotAnEvent
 from taskyard.core.rules import Declined, Failed, Firing, Outcome
 from taskyard.core.units import duration
@@ -48,10 +45,20 @@ def list_events(
     api: Api = DEFAULT_API,
 ) -> None:
     """List events, newest first."""
-    times = {"received_after": after, "received_before": before}
-    given = {"source": source, "match": match, "subject": subject, "state": state, "limit": limit}
-    found = ask(api, "GET", "/v1/events", **given, **times)
-    _show(found, _EVENT_COLUMNS, as_json=as_json)
+    with reach(api) as client:
+        found = client.events.page(
+            source=source,
+            match=match,
+            subject=subject,
+            state=state,
+            received_after=after,
+            received_before=before,
+            limit=limit,
+        )
+    if as_json:
+        print_json(found)
+        return
+    show(found.items, _EVENT_COLUMNS)
 
 
 @events.command()
@@ -67,10 +74,19 @@ def parked(
     api: Api = DEFAULT_API,
 ) -> None:
     """List what arrived and could not be used, with the reason."""
-    times = {"received_after": after, "received_before": before}
-    given = {"source": source, "match": match, "reason": reason, "limit": limit}
-    found = ask(api, "GET", "/v1/events/parked", **given, **times)
-    _show(found, _PARKED_COLUMNS, as_json=as_json)
+    with reach(api) as client:
+        found = client.events.parked(
+            source=source,
+            match=match,
+            reason=reason,
+            received_after=after,
+            received_before=before,
+            limit=limit,
+        )
+    if as_json:
+        print_json(found)
+        return
+    show(found.items, _PARKED_COLUMNS)
 
 
 @events.command("replay-parked")
@@ -88,19 +104,21 @@ def replay_parked(
     api: Api = DEFAULT_API,
 ) -> None:
     """Look again at what was parked, with the rules of today."""
-    given = {
-        "source": source,
-        "match": match,
-        "reason": reason,
-        "received_after": after,
-        "received_before": before,
-    }
-    if key is not None:
-        print_json(ask(api, "POST", f"/v1/events/parked/{key}/replay"))
-        return
-    chosen = {name: value for name, value in given.items() if value}
-    wish = {"filter": chosen, "all": everything, "dry_run": dry_run, "limit": limit}
-    print_json(ask(api, "POST", "/v1/events/parked/replay", wish))
+    with reach(api, timeout=REPLAY_TAKES) as client:
+        if key is not None:
+            print_json(client.events.replay_one_parked(key))
+            return
+        report = client.events.replay_parked(
+            source=source,
+            match=match,
+            reason=reason,
+            received_after=after,
+            received_before=before,
+            everything=everything,
+            dry_run=dry_run,
+            limit=limit,
+        )
+    print_json(report)
 
 
 @events.command()
@@ -115,9 +133,11 @@ def replay(
     api: Api = DEFAULT_API,
 ) -> None:
     """Fire the rules of today again for recorded events: new tasks, as another generation."""
-    wish: dict[str, Any] = {"after": after, "before": before, "match": match, "limit": limit}
-    wish |= {"dry_run": dry_run, "cursor": cursor}
-    print_json(ask(api, "POST", "/v1/events/replay", wish))
+    with reach(api, timeout=REPLAY_TAKES) as client:
+        report = client.events.replay(
+            after, before, match=match, dry_run=dry_run, limit=limit, cursor=cursor
+        )
+    print_json(report)
 
 
 @events.command("test")
@@ -194,19 +214,3 @@ def _show_rehearsal(found: Rehearsal) -> None:
 def _short(decision: Any) -> str:
     tasks = ", ".join(f"{fired.task.type} {fired.task.args}" for fired in decision.fired)
     return f"{decision.state} {tasks or decision.detail or decision.reason or ''}".strip()
-
-
-def _show(found: dict[str, Any], columns: tuple[str, ...], *, as_json: bool) -> None:
-    if as_json:
-        print_json(found)
-        return
-    table = Table(*columns)
-    for item in found["items"]:
-        cells = ("-" if item[column] is None else str(item[column]) for column in columns)
-        table.add_row(*(escape(cell) for cell in cells))
-    console.print(table)
-
-
-def print_json(value: dict[str, Any]) -> None:
-    """Print a document as the API gave it."""
-    console.print_json(json.dumps(value))

@@ -9,6 +9,7 @@ import psycopg
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from taskyard.client import ClientError, TaskError
@@ -53,8 +54,16 @@ def table(columns: Sequence[str]) -> Table:
     """Return an empty table that cuts nothing off; ids stay on one line, so as to be copied."""
     made = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        made.add_column(column, no_wrap=column in ("id", "sample"), overflow="fold")
+        made.add_column(column, no_wrap=column in ("id", "key", "sample"), overflow="fold")
     return made
+
+
+def show(items: Sequence[object], columns: Sequence[str]) -> None:
+    """Print a table with a row for each item, of its attributes of these names."""
+    shown = table(columns)
+    for item in items:
+        shown.add_row(*(escape(cell(getattr(item, column))) for column in columns))
+    console.print(shown)
 
 
 def cell(value: object) -> str:
@@ -66,5 +75,7 @@ def cell(value: object) -> str:
             return f"{value.code}: {value.message}"
         case datetime():
             return f"{value:%FT%TZ}"
+        case tuple():
+            return ", ".join(map(cell, value))
         case _:
             return str(value)

@@ -17,6 +17,7 @@ Api = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_API = "http://127.0.0.1:8000"
 
+REPLAY_TAKES = 300.0  # seconds that the answer to a replay of very many may take
 _PATIENCE = 2.0  # seconds; who sits before a terminal would rather be told
 
 _COLUMNS = ("id", "type", "pool", "priority", "state", "attempt", "created_at")
@@ -100,9 +101,9 @@ def pools(as_json: Json = False, api: Api = DEFAULT_API) -> None:
     console.print(shown)
 
 
-def reach(api: str) -> Client:
-    """Return a client of the gateway that the command is for."""
-    return Client(api, patience=_PATIENCE)
+def reach(api: str, *, timeout: float = 30.0) -> Client:
+    """Return a client of the gateway that the command is for; `timeout` is for one answer."""
+    return Client(api, patience=_PATIENCE, timeout=timeout)
 
 
 def print_json(document: msgspec.Struct) -> None:
