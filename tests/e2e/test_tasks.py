@@ -197,6 +197,28 @@ def test_a_running_task_shows_progress_and_may_end_though_it_was_cancelled(
     assert yard.wait(task_id)["result"] == "done"
 
 
+def test_the_last_progress_counts_however_closely_it_follows(yard: Gateway) -> None:
+    """It is written with the end of the attempt."""
+    task = yard.run("quick.hurry")
+    assert (task["state"], task["progress"]) == (
+        "succeeded", {"fraction": 1.0, "message": "step 3"},
+    )  # fmt: skip
+
+
+def test_the_last_progress_is_seen_while_the_task_is_silent(yard: Gateway, tmp_path: Path) -> None:
+    """Nothing more need be said for it to be written."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    task_id = yard.submit("quick.hurry", {"path": str(fifo)})["id"]
+    until(
+        lambda: yard.get(task_id)["progress"],
+        satisfied=lambda progress: progress == {"fraction": 1.0, "message": "step 3"},
+    )
+    assert yard.get(task_id)["state"] == "running"
+    fifo.write_text("")
+    assert yard.wait(task_id)["state"] == "succeeded"
+
+
 def test_what_has_not_started_in_time_expires(yard: Gateway) -> None:
     """A task of a pool that is busy expires where it waits."""
     accepted = yard.submit("quick.echo", delay="1s", expires_in="1100ms")

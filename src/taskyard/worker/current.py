@@ -17,7 +17,7 @@ from taskyard.worker.outcome import Interrupted
 from taskyard.worker.runtime import Runtime
 from taskyard.worker.spoken import Spoken
 
-_LEAST_INTERVAL = 0.2  # seconds between two writes of progress, or two looks for a cancel
+_LEAST_INTERVAL = 0.2  # seconds between two looks for a cancel
 
 T = TypeVar("T")
 
@@ -30,7 +30,6 @@ class Running:
     lease: Lease
     effects: Effects
     spoken: Spoken
-    told_at: float = float("-inf")
     looked_at: float = float("-inf")
     cancelled: bool = False
 
@@ -81,20 +80,13 @@ class Current:
     def progress(self, fraction: float, message: str = "") -> None:
         """Tell how far the task is: `fraction` from 0 to 1, and what it is doing.
 
-        Calls that follow each other within 0.2 s are dropped, so it costs little in a loop. Raises
-        Interrupted when the task was cancelled, or when its lease is gone.
+        It is written at most every 0.2 s, so it costs little in a loop; of calls that follow each
+        other closely the last one counts. Raises Interrupted when the task was cancelled, or when
+        its lease is gone.
         """
-        running = _running.get()
-        now = time.monotonic()
-        if running is None or now - running.told_at < _LEAST_INTERVAL:
+        if (running := _running.get()) is None:
             return
-        running.told_at = now
-        bounded = min(1.0, max(0.0, float(fraction)))
-        progress = {"fraction": bounded, "message": message[:200].replace("\0", "")}
-        try:
-            said = attempts.report_progress(running.runtime.cursor(), running.lease, progress)
-        except psycopg.OperationalError:
-            return  # progress is worth nothing that a retry would cost; the finish is what counts
+        said = running.spoken.tell(fraction, message)
         if said is not False:
             running.cancelled = True
             raise Interrupted("the lease is gone" if said is None else "the task was cancelled")

@@ -236,6 +236,16 @@ def mutter(path: str) -> None:
         fifo.read()
 
 
+@task("quick.hurry")
+def hurry(path: str | None = None) -> None:
+    """Tell of progress three times at once, and then end, or wait for as long as a test wants."""
+    for step in (1, 2, 3):
+        current.progress(step / 3, f"step {step}")
+    if path is not None:
+        with open(path) as fifo:
+            fifo.read()
+
+
 @task("quick.babble")
 def babble() -> None:
     """Say far too much, and what cannot be stored."""
