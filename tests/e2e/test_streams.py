@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -202,14 +201,3 @@ def test_a_task_is_watched_on_the_command_line(yard: Gateway) -> None:
     shown, _ = failed.communicate(timeout=30)
     assert failed.returncode == 1
     assert "failed" in shown
-
-
-def test_ctrl_c_ends_a_watch_cleanly(yard: Gateway) -> None:
-    """Exit code 130, and no trace."""
-    process = watch(yard, "--json", yard.submit("quick.echo", delay="1h")["id"])
-    assert process.stdout is not None
-    assert process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
-    assert process.returncode == 130
-    assert not errors
