@@ -14,8 +14,8 @@ from taskyard.api.operation import (
     Json,
     Operation,
 )
-from taskyard.services.dead_letters import ReplayManyRequest
 from taskyard.services.replay import ReplayRequest
+from taskyard.services.replay_many import ReplayManyRequest
 
 _FILTERS: tuple[tuple[str, Json, str], ...] = (
     ("type", TEXT, "Only this task type."),
@@ -89,8 +89,9 @@ DEAD_LETTER_OPERATIONS: tuple[Operation, ...] = (
         path="/v1/dead-letters/replay",
         tag="Dead letters",
         summary="Replay many dead letters",
-        description="The oldest first, at most `limit`, becoming due `rate` a second. A dry run "
-        "(200) only tells how many and why they failed. An empty filter needs `all`.",
+        description="The oldest first, at most `limit` looked at, becoming due `rate` a second. "
+        "Each is checked like a submission of today; what is refused stays, with a sentence why. A "
+        "dry run (200) only tells how many and why they failed. An empty filter needs `all`.",
         body={JSON: ReplayManyRequest},
         example={"filter": {"type": "image.thumbnail", "code": "OSError"}, "rate": 50},
         status=202,

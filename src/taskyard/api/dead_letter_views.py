@@ -7,8 +7,8 @@ import msgspec
 from taskyard.api.views import TaskError
 from taskyard.core.states import State
 from taskyard.core.units import show_duration
-from taskyard.services.dead_letters import ReplayManyRequest, ReplayReport
 from taskyard.services.replay import ReplayRequest
+from taskyard.services.replay_many import ReplayManyRequest, ReplayReport
 from taskyard.storage.dead_letters import Attempt, ReasonGroup
 
 
@@ -36,14 +36,25 @@ class ReasonGroupList(msgspec.Struct, kw_only=True):
     items: list[ReasonGroupView]
 
 
+class RefusalView(msgspec.Struct, kw_only=True):
+    """A dead letter that would be refused if it were submitted today, and why."""
+
+    id: str
+    code: str
+    detail: str
+
+
 class ReplayView(msgspec.Struct, kw_only=True):
     """What a replay of many did, or would do; `more` says that the limit left some out.
 
-    `spread` is the time over which they become due. `groups` is there after a dry run only.
+    `refused` would not be accepted today and stay as they are; at most 20 `refusals` are shown.
+    `spread` is the time over which the others become due. `groups` is there after a dry run only.
     """
 
     dry_run: bool
     count: int
+    refused: int
+    refusals: list[RefusalView]
     more: bool
     spread: str
     groups: list[ReasonGroupView]
@@ -87,6 +98,11 @@ def replay_view(wish: ReplayManyRequest, report: ReplayReport) -> ReplayView:
     return ReplayView(
         dry_run=wish.dry_run,
         count=report.count,
+        refused=report.refused,
+        refusals=[
+            RefusalView(id=str(each.id), code=each.code, detail=each.detail)
+            for each in report.refusals
+        ],
         more=report.more,
         spread=show_duration(timedelta(seconds=report.count / wish.rate if wish.rate else 0)),
         groups=[group_view(group) for group in report.groups],

@@ -28,8 +28,9 @@ from taskyard.api.views import TaskPage
 from taskyard.core.retention import why_absent
 from taskyard.core.states import State
 from taskyard.core.task import TaskId
-from taskyard.services.dead_letters import DeadLetterFilter, ReplayManyRequest, replay_many
+from taskyard.services.dead_letters import DeadLetterFilter
 from taskyard.services.replay import ReplayRequest, replay
+from taskyard.services.replay_many import ReplayManyRequest, replay_many
 from taskyard.storage import dead_letters as dead_letters_table
 from taskyard.storage import tasks as tasks_table
 from taskyard.storage.pool import borrowed
@@ -79,7 +80,13 @@ def dead_letters_blueprint(parts: Parts) -> Blueprint:
     @blueprint.post("/v1/dead-letters/replay")
     async def replay_dead_letters() -> Response:
         wish = convert(await json_body(), ReplayManyRequest)
-        report = await replay_many(parts.pool, wish)
+        report = await replay_many(
+            parts.pool,
+            wish,
+            table=parts.table,
+            catalog=parts.catalog,
+            now=datetime.now(UTC),
+        )
         return respond(replay_view(wish, report), 200 if wish.dry_run else 202)
 
     @blueprint.post("/v1/tasks/<task>/replay")

@@ -23,6 +23,7 @@ Before = Annotated[str | None, typer.Option(help="Ended before this time (RFC 33
 
 _COLUMNS = ("id", "type", "state", "generation", "attempt", "finished_at")
 _GROUP_COLUMNS = ("count", "type", "state", "code", "message", "last_seen", "sample")
+_REFUSAL_COLUMNS = ("id", "code", "detail")
 _ATTEMPT_COLUMNS = ("number", "generation", "outcome", "reason", "worker", "started_at", "ended_at")
 
 
@@ -124,6 +125,9 @@ def replay_many(
         return
     if report.groups:
         show(report.groups, _GROUP_COLUMNS)
+    if report.refused:
+        console.print(f"{report.refused} would be refused today, and stay as they are:")
+        show(report.refusals, _REFUSAL_COLUMNS)
     verb = "would be replayed" if dry_run else "replayed"
     more = "; the limit leaves out the rest" if report.more else ""
     console.print(f"{report.count} {verb} over {report.spread}{more}", markup=False)

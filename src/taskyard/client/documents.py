@@ -194,11 +194,24 @@ class ReasonGroupList(msgspec.Struct, frozen=True, kw_only=True):
     items: tuple[ReasonGroup, ...]
 
 
+class ReplayRefusal(msgspec.Struct, frozen=True, kw_only=True):
+    """A dead letter that would be refused if it were submitted today, and why."""
+
+    id: str
+    code: str
+    detail: str
+
+
 class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay of many did, or would do; `more` says that the limit left some out."""
+    """What a replay of many did, or would do; `more` says that the limit left some out.
+
+    `refused` would not be accepted today and stay as they are; at most 20 `refusals` are shown.
+    """
 
     dry_run: bool
     count: int
+    refused: int
+    refusals: tuple[ReplayRefusal, ...]
     more: bool
     spread: str
     groups: tuple[ReasonGroup, ...]

@@ -1,5 +1,6 @@
 """Dead letters and their replay, and the attempts behind them."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -64,6 +65,16 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A dead letter as it was looked at before a replay."""
+
+    id: TaskId
+    type: str
+    args: dict[str, Any]
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
     """What a replay of one task changes: None leaves as it is, `args` is JSON text."""
 
@@ -90,22 +101,36 @@ async def groups(connection: AsyncConnection, wanted: Criteria, *, limit: int) -
         return await cursor.fetchall()
 
 
-async def replay_next(
+async def following(
+    connection: AsyncConnection, wanted: Criteria, *, after: TaskId, limit: int
+) -> list[Seen]:
+    """Return up to `limit` dead letters above the id `after`, in order."""
+    given = asdict(wanted) | {"after": after, "limit": limit}
+    async with connection.cursor(row_factory=class_row(Seen)) as cursor:
+        await cursor.execute(_SQL["next_dead_letters"], given)
+        return await cursor.fetchall()
+
+
+async def replay_many(
     connection: AsyncConnection,
-    wanted: Criteria,
+    these: Sequence[tuple[Seen, str]],
     *,
-    after: TaskId,
     offset: int,
     rate: float | None,
-    limit: int,
-) -> list[TaskId]:
-    """Replay up to `limit` dead letters above the id `after`; return their ids, in order.
+) -> int:
+    """Replay these, each in the pool beside it, unless they have changed; return how many.
 
     They become due one after the other, `rate` a second, the first after `offset` others.
     """
-    given = asdict(wanted) | {"after": after, "offset": offset, "rate": rate, "limit": limit}
+    given = {
+        "ids": [seen.id for seen, _ in these],
+        "generations": [seen.generation for seen, _ in these],
+        "pools": [pool for _, pool in these],
+        "offset": offset,
+        "rate": rate,
+    }
     cursor = await connection.execute(_SQL["replay_dead_letters"], given)
-    return sorted(row[0] for row in await cursor.fetchall())
+    return len(await cursor.fetchall())
 
 
 async def replay(connection: AsyncConnection, seen: Task, change: Replay) -> bool:

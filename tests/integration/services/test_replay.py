@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -20,17 +21,13 @@ from taskyard.core.errors import (
 )
 from taskyard.core.retention import first_id_at
 from taskyard.core.routing import Pool as WorkerPool
-from taskyard.core.routing import RoutingTable
+from taskyard.core.routing import RoutingTable, TaskDefaults
 from taskyard.core.states import TERMINAL, State
 from taskyard.core.task import Failure, LeaseToken, Task, TaskId
 from taskyard.services.catalog import Catalog
-from taskyard.services.dead_letters import (
-    DeadLetterFilter,
-    ReplayManyRequest,
-    ReplayReport,
-    replay_many,
-)
+from taskyard.services.dead_letters import DeadLetterFilter
 from taskyard.services.replay import ReplayRequest, replay
+from taskyard.services.replay_many import ReplayManyRequest, ReplayReport, replay_many
 from taskyard.services.retain import retain
 from taskyard.storage import attempts, dead_letters, listen, task_types, tasks
 from taskyard.storage.dead_letters import Criteria
@@ -200,15 +197,21 @@ async def test_other_arguments_are_recorded(connection: Connection, pool: Pool) 
     assert (await events(connection, task_id))[-1]["detail"] == {"args_before": {"n": 1}}
 
 
+async def announced(pool: Pool, database_url: str) -> Catalog:
+    """What the API knows once a worker has announced a.b, which needs a number n."""
+    with connect_sync(database_url, name="worker") as worker:
+        task_type = Announcement(type="a.b", pool="p", description="", schema=SCHEMA)
+        task_types.announce(worker, "p", [task_type])
+    catalog = Catalog()
+    await catalog.refresh(pool)
+    return catalog
+
+
 async def test_a_replay_is_checked_like_a_submission(
     connection: Connection, pool: Pool, database_url: str
 ) -> None:
     """Against the schema and the table of today; what is refused stays as it was."""
-    with connect_sync(database_url, name="worker") as worker:
-        announced = Announcement(type="a.b", pool="p", description="", schema=SCHEMA)
-        task_types.announce(worker, "p", [announced])
-    catalog = Catalog()
-    await catalog.refresh(pool)
+    catalog = await announced(pool, database_url)
     task_id = await given(connection)
     with pytest.raises(InvalidArguments) as caught:
         await again(pool, task_id, catalog=catalog, args={"n": "x"})
@@ -294,8 +297,16 @@ async def test_a_replayed_task_is_kept_until_its_new_end_is_old(
     assert await retain(pool, TABLE, now=datetime.now(UTC)) == 1
 
 
-async def many(pool: Pool, **wish: Any) -> ReplayReport:
-    return await replay_many(pool, ReplayManyRequest(**wish))
+async def many(
+    pool: Pool, *, table: RoutingTable = TABLE, catalog: Catalog | None = None, **wish: Any
+) -> ReplayReport:
+    return await replay_many(
+        pool,
+        ReplayManyRequest(**wish),
+        table=table,
+        catalog=catalog or Catalog(),
+        now=datetime.now(UTC),
+    )
 
 
 async def test_a_filter_replays_what_it_matches_and_nothing_else(
@@ -328,6 +339,62 @@ async def test_a_filter_replays_what_it_matches_and_nothing_else(
     assert set((await states(connection)).values()).isdisjoint({"pending", "failed", "expired"})
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_each_of_many_is_checked_like_a_submission(
+    connection: Connection, pool: Pool, database_url: str, dry_run: bool
+) -> None:
+    """Against the schema, the size and the table of today; what is refused stays, with a reason."""
+    catalog = await announced(pool, database_url)
+    fits = await given(connection)
+    misfit = await given(connection)
+    await connection.execute("UPDATE tasks SET args = %s WHERE id = %s", ('{"n": "x"}', misfit))
+    unknown = await given(connection, task_type="z.z")
+    large = await given(connection, task_type="a.c")
+    await connection.execute("UPDATE tasks SET args = %s WHERE id = %s", ('{"n": 111}', large))
+    table = replace(TABLE, defaults={"a.c": TaskDefaults(max_args=8)})
+    before = await states(connection)
+
+    report = await many(pool, table=table, catalog=catalog, all=True, dry_run=dry_run)
+
+    assert (report.count, report.refused, report.more) == (1, 3, False)
+    assert [(each.id, each.code) for each in report.refusals] == [
+        (misfit, "invalid-arguments"), (unknown, "unknown-task-type"), (large, "payload-too-large"),
+    ]  # fmt: skip
+    assert "/args/n" in report.refusals[0].detail
+    assert await states(connection) == before | ({} if dry_run else {fits: "pending"})
+
+
+async def test_many_go_to_the_pools_that_run_them_today(connection: Connection, pool: Pool) -> None:
+    """A type may have moved since; the wake-up follows the type, and so does the row."""
+    stays, moves = await given(connection), await given(connection, task_type="a.c")
+    pools = {
+        name: WorkerPool(name=name, tasks=(pattern,), modules=("m",))
+        for name, pattern in (("p", "a.b"), ("q", "a.c"))
+    }
+    assert (await many(pool, table=replace(TABLE, pools=pools), all=True)).count == 2
+    found = await connection.execute("SELECT id, pool FROM tasks")
+    assert dict(await found.fetchall()) == {stays: "p", moves: "q"}
+
+
+async def test_only_the_first_refusals_are_told(connection: Connection, pool: Pool) -> None:
+    """All are counted."""
+    await connection.execute(INSERT_MANY, {"count": 250})
+    report = await many(pool, table=RoutingTable(pools={}, defaults={}), all=True)
+    assert (report.count, report.refused, len(report.refusals)) == (0, 250, 20)
+
+
+async def test_what_changed_since_it_was_looked_at_is_left_alone(
+    connection: Connection, pool: Pool
+) -> None:
+    """Replayed by another and failed again: that was another generation."""
+    task_id = await given(connection)
+    wanted = Criteria(code="KeyError")
+    [seen] = await dead_letters.following(connection, wanted, after=TaskId(UUID(int=0)), limit=9)
+    await connection.execute("UPDATE tasks SET generation = 2 WHERE id = %s", (task_id,))
+    replayed = await dead_letters.replay_many(connection, [(seen, "p")], offset=0, rate=None)
+    assert (replayed, await states(connection)) == (0, {task_id: "failed"})
+
+
 async def one_group(pool: Pool, wanted: DeadLetterFilter) -> dead_letters.ReasonGroup:
     async with borrowed(pool) as connection:
         [group] = await dead_letters.groups(connection, wanted.criteria(), limit=10)
@@ -340,6 +407,7 @@ async def test_a_dry_run_changes_nothing(connection: Connection, pool: Pool) -> 
         await given(connection)
     report = await many(pool, all=True, dry_run=True, limit=3)
     assert (report.count, report.more) == (3, True)
+    assert not (await many(pool, all=True, dry_run=True, limit=5)).more
     assert [(group.count, group.total) for group in report.groups] == [(5, 5)]
     assert set((await states(connection)).values()) == {"failed"}
 
@@ -430,7 +498,7 @@ async def test_dead_letters_are_listed_by_their_index(connection: Connection) ->
     sql = dead_letters.queries("dead_letters")
     for name, more in (
         ("list_dead_letters", {"before": None, "limit": 10}),
-        ("replay_dead_letters", {"after": UUID(int=0), "limit": 9, "offset": 0, "rate": None}),
+        ("next_dead_letters", {"after": UUID(int=0), "limit": 9}),
     ):
         statement = b"EXPLAIN " + sql[name].encode()
         plan = await (await connection.execute(statement, {**values, **more})).fetchall()

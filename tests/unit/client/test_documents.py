@@ -24,8 +24,8 @@ from taskyard.client import (
 )
 from taskyard.client.events import AsyncEvents, Events
 from taskyard.client.webhooks import AsyncWebhooks, Webhooks
-from taskyard.services.dead_letters import ReplayManyRequest
 from taskyard.services.event_filter import ParkedFilter
+from taskyard.services.replay_many import ReplayManyRequest
 from taskyard.services.submit import Submission
 from taskyard.services.webhooks import WebhookChangeRequest
 from taskyard.storage import inbox
@@ -47,6 +47,7 @@ PAIRS = [
     (documents.AttemptList, dead_letter_views.AttemptList),
     (documents.ReasonGroup, dead_letter_views.ReasonGroupView),
     (documents.ReasonGroupList, dead_letter_views.ReasonGroupList),
+    (documents.ReplayRefusal, dead_letter_views.RefusalView),
     (documents.ReplayReport, dead_letter_views.ReplayView),
     (stream_documents.TaskChange, stream_views.ChangeView),
     (stream_documents.LogLine, stream_views.LogLineView),

@@ -48,11 +48,29 @@ GROUP BY type, state, code, message
 ORDER BY count DESC, last_seen DESC
 LIMIT %(limit)s;
 
+-- name: next_dead_letters
+-- The next ones above an id, the oldest first, with what must be looked at before a replay.
+SELECT id, type, args, generation
+FROM tasks
+WHERE state IN ('failed', 'expired', 'quarantined')
+  AND id > %(after)s
+  AND (%(type)s::text IS NULL OR type = %(type)s)
+  AND (%(pool)s::text IS NULL OR pool = %(pool)s)
+  AND (%(state)s::text IS NULL OR state = %(state)s)
+  AND (%(code)s::text IS NULL OR coalesce(error ->> 'code', state) = %(code)s)
+  AND (%(labels)s::jsonb IS NULL OR labels @> %(labels)s)
+  AND (%(finished_after)s::timestamptz IS NULL OR finished_at >= %(finished_after)s)
+  AND (%(finished_before)s::timestamptz IS NULL OR finished_at < %(finished_before)s)
+ORDER BY id
+LIMIT %(limit)s;
+
 -- name: replay_dead_letters
--- Begin a new generation of the next dead letters, the oldest first. Those numbered from `offset`
--- on become due one after the other, `rate` a second; without a rate, all now.
+-- Begin a new generation of these, each in the pool that runs its type today, unless they are no
+-- longer as they were seen. Those numbered from `offset` on become due one after the other, `rate` a
+-- second; without a rate, all now.
 UPDATE tasks SET
-    state = 'pending', generation = generation + 1, error_count = 0, crash_count = 0,
+    state = 'pending', generation = tasks.generation + 1, error_count = 0, crash_count = 0,
+    pool = chosen.pool,
     reason = 'replayed', due_at = chosen.due_at, publish_at = chosen.due_at, publish_failures = 0,
     error = NULL, result = NULL, progress = NULL, worker = NULL, cancel_requested_at = NULL,
     queued_at = NULL, started_at = NULL, finished_at = NULL,
@@ -60,23 +78,18 @@ UPDATE tasks SET
     expires_at = CASE WHEN expires_at > chosen.due_at THEN expires_at END,
     deadline_at = CASE WHEN deadline_at > chosen.due_at THEN deadline_at END
 FROM (
-    SELECT id, coalesce(now() + (%(offset)s + row_number() OVER (ORDER BY id) - 1)
-                                / %(rate)s::double precision * interval '1 second',
-                        now()) AS due_at
+    SELECT id, pool, coalesce(now() + (%(offset)s + row_number() OVER (ORDER BY id) - 1)
+                                      / %(rate)s::double precision * interval '1 second',
+                              now()) AS due_at
     FROM (
-        SELECT id FROM tasks
-        WHERE state IN ('failed', 'expired', 'quarantined')
-          AND id > %(after)s
-          AND (%(type)s::text IS NULL OR type = %(type)s)
-          AND (%(pool)s::text IS NULL OR pool = %(pool)s)
-          AND (%(state)s::text IS NULL OR state = %(state)s)
-          AND (%(code)s::text IS NULL OR coalesce(error ->> 'code', state) = %(code)s)
-          AND (%(labels)s::jsonb IS NULL OR labels @> %(labels)s)
-          AND (%(finished_after)s::timestamptz IS NULL OR finished_at >= %(finished_after)s)
-          AND (%(finished_before)s::timestamptz IS NULL OR finished_at < %(finished_before)s)
-        ORDER BY id LIMIT %(limit)s
-        FOR UPDATE SKIP LOCKED
-    ) AS matching
+        SELECT dead.id, seen.pool
+        FROM unnest(%(ids)s::uuid[], %(generations)s::integer[], %(pools)s::text[])
+            AS seen (id, generation, pool)
+        JOIN tasks AS dead USING (id, generation)
+        WHERE dead.state IN ('failed', 'expired', 'quarantined')
+        ORDER BY dead.id
+        FOR UPDATE OF dead SKIP LOCKED
+    ) AS still
 ) AS chosen
 WHERE tasks.id = chosen.id
 RETURNING tasks.id;
