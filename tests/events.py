@@ -14,7 +14,7 @@ from taskyard.broker.topology import ingest_queue
 from taskyard.core.errors import Fault
 from taskyard.core.routing import Pool, RoutingTable, TaskDefaults
 from taskyard.core.rules import EventRules
-from taskyard.ingest import MOST_HELD, consume
+from taskyard.ingest import HELD, consume
 from taskyard.routing_events import read_events
 from taskyard.services.backlog import Backlog
 from taskyard.services.catalog import Catalog
@@ -90,7 +90,7 @@ async def ingesting(
         enter = stack.enter_async_context
         pool = await enter(open_pool(database_url, name="tests", size=4))
         queue = ingest_queue(prefix)
-        consumer = await enter(open_consumer(amqp_url, queue, prefetch=MOST_HELD, **options))
+        consumer = await enter(open_consumer(amqp_url, queue, bounds=HELD, **options))
         ingest = Ingest(pool, table=routing, catalog=options.get("catalog") or Catalog())
         running = asyncio.create_task(consume(consumer, ingest, Backlog(pool, largest=10_000_000)))
         try:

@@ -24,8 +24,9 @@ from taskyard.core.errors import (
     UnsupportedMediaType,
 )
 from taskyard.core.events import LARGEST_EVENT, Event, EventKey, NotAnEvent, ParkReason
-from taskyard.services.cloudevents import BATCH, Delivery, decode, read, to_event
+from taskyard.services.cloudevents import BATCH, Delivery, decode, read
 from taskyard.services.dispatch import HOLD
+from taskyard.services.event_document import to_event
 from taskyard.services.ingest import Ingest
 
 MOST_EVENTS = 1_000

@@ -25,7 +25,8 @@ async def try_events(
     import psycopg
 
     from taskyard.services.catalog import Catalog
-    from taskyard.services.cloudevents import decode, to_event
+    from taskyard.services.cloudevents import decode
+    from taskyard.services.event_document import to_event
     from taskyard.services.fire import decide
     from taskyard.storage.pool import connect, open_pool
 

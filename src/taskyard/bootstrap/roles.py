@@ -59,7 +59,7 @@ async def run_ingest(given: Settings) -> None:
     """Take events in until cancelled."""
     from taskyard.broker.consumer import open_consumer
     from taskyard.broker.topology import ingest_queue
-    from taskyard.ingest import MOST_HELD, consume
+    from taskyard.ingest import HELD, consume
     from taskyard.services.backlog import Backlog
     from taskyard.services.catalog import Catalog
     from taskyard.services.ingest import Ingest
@@ -73,7 +73,7 @@ async def run_ingest(given: Settings) -> None:
         # Before it is known what arguments fit, every event would pass.
         await catalog.known.wait()
         queue = ingest_queue(given.prefix)
-        consumer = await enter(open_consumer(given.amqp_url, queue, prefetch=MOST_HELD))
+        consumer = await enter(open_consumer(given.amqp_url, queue, bounds=HELD))
         settle()
         notify.ready()
         ingest = Ingest(pool, table=table, catalog=catalog)

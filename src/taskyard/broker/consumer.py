@@ -25,9 +25,10 @@ _LOOK_AFTER = 5.0  # seconds without a message before the broker is asked whethe
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Message:
-    """What was delivered, and how to acknowledge it."""
+    """What was delivered, and how to acknowledge it; `size` is that of the whole body in bytes."""
 
     body: bytes
+    size: int
     content_type: str | None
     content_encoding: str | None
     headers: Mapping[str, Any]
@@ -36,17 +37,29 @@ class Message:
     tag: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What a consumer holds: so many messages, and of a body over `largest` bytes the first `kept`.
+
+    A broker limits how many messages are under way, and not how large they are.
+    """
+
+    messages: int
+    largest: int
+    kept: int
+
+
 class Consumer:
-    """Holds up to `prefetch` messages of a queue until they are acknowledged.
+    """Holds messages of a queue, within bounds, until they are acknowledged.
 
     After a lost connection the broker delivers again what was not acknowledged, so what was held is
     forgotten.
     """
 
-    def __init__(self, url: str, queue: str, *, prefetch: int, look_after: float) -> None:
+    def __init__(self, url: str, queue: str, *, bounds: Bounds, look_after: float) -> None:
         self._url = url
         self._queue = queue
-        self._prefetch = prefetch
+        self._bounds = bounds
         self._look_after = look_after
         self._waiting: deque[Message] = deque()
         self._unacknowledged: deque[int] = deque()  # tags, in the order of delivery
@@ -56,8 +69,11 @@ class Consumer:
         self._channel: aiormq.abc.AbstractChannel | None = None
         self.connected = asyncio.Event()
 
-    async def take(self, most: int) -> list[Message]:
-        """Wait for messages; return up to so many, in the order of the queue."""
+    async def take(self, most: int, *, most_bytes: int) -> list[Message]:
+        """Wait for messages; return up to so many, in the order of the queue.
+
+        Together they are no larger than `most_bytes`, unless the first is by itself.
+        """
         while not self._waiting:
             self._arrived.clear()
             await self._arrived.wait()
@@ -68,8 +84,12 @@ class Consumer:
                 before = len(self._waiting)
                 await asyncio.sleep(0)
                 patience = patience - 1 if len(self._waiting) == before else _TURNS
-        count = min(len(self._waiting), most)
-        return [self._waiting.popleft() for _ in range(count)]
+        taken = [self._waiting.popleft()]
+        room = most_bytes - len(taken[0].body)
+        while self._waiting and len(taken) < most and len(self._waiting[0].body) <= room:
+            taken.append(self._waiting.popleft())
+            room -= len(taken[-1].body)
+        return taken
 
     def holds(self, message: Message) -> bool:
         """Return whether the broker still waits for this message to be acknowledged."""
@@ -124,7 +144,7 @@ class Consumer:
             connection.close_callbacks.add(on_close)
             channel.close_callbacks.add(on_close)
             underlay = await channel.get_underlay_channel()
-            await underlay.basic_qos(prefetch_count=self._prefetch)
+            await underlay.basic_qos(prefetch_count=self._bounds.messages)
             self._channel = underlay
             await underlay.basic_consume(self._queue, self._on_message)
             self.connected.set()
@@ -142,11 +162,13 @@ class Consumer:
         if message.channel is not self._channel:
             return  # of a connection that was given up
         self._delivered += 1
+        size, bounds = len(message.body), self._bounds
         tag = message.delivery_tag or 0
         self._unacknowledged.append(tag)
         self._waiting.append(
             Message(
-                body=message.body,
+                body=message.body if size <= bounds.largest else message.body[: bounds.kept],
+                size=size,
                 content_type=properties.content_type,
                 content_encoding=properties.content_encoding,
                 headers=properties.headers or {},
@@ -189,10 +211,10 @@ class Consumer:
 
 @asynccontextmanager
 async def open_consumer(
-    url: str, queue: str, *, prefetch: int, look_after: float = _LOOK_AFTER
+    url: str, queue: str, *, bounds: Bounds, look_after: float = _LOOK_AFTER
 ) -> AsyncIterator[Consumer]:
     """Open a consumer. It opens without the broker, and consumes when there is one."""
-    consumer = Consumer(url, queue, prefetch=prefetch, look_after=look_after)
+    consumer = Consumer(url, queue, bounds=bounds, look_after=look_after)
     keeper = asyncio.create_task(consumer.keep_connected(), name="consumer")
     try:
         yield consumer

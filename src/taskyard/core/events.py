@@ -10,6 +10,7 @@ from uuid import UUID
 EventKey = NewType("EventKey", UUID)
 
 LARGEST_EVENT = 1024 * 1024  # bytes, as it arrived
+KEPT_OF_TOO_LARGE = 64 * 1024  # bytes
 
 
 class EventState(StrEnum):

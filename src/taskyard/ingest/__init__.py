@@ -1,5 +1,5 @@
 """The event consumer: events from the broker become tasks. Any number may run beside each other."""
 
-from taskyard.ingest.consume import MOST_HELD, consume
+from taskyard.ingest.consume import HELD, consume
 
-__all__ = ["MOST_HELD", "consume"]
+__all__ = ["HELD", "consume"]

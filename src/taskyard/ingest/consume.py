@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 import structlog
 
-from taskyard.broker.consumer import Consumer, Message
+from taskyard.broker.consumer import Bounds, Consumer, Message
 from taskyard.core.errors import BacklogFull, StorageUnavailable
+from taskyard.core.events import KEPT_OF_TOO_LARGE, LARGEST_EVENT
 from taskyard.services.backlog import Backlog
 from taskyard.services.cloudevents import Delivery, amqp_attributes
 from taskyard.services.ingest import Ingest
@@ -15,9 +16,10 @@ from taskyard.stopping import end
 
 log = structlog.get_logger(__name__)
 
-MOST_HELD = 200  # messages: what bounds memory
+HELD = Bounds(messages=200, largest=LARGEST_EVENT, kept=KEPT_OF_TOO_LARGE)
 _WRITERS = 2  # while one waits for the disk, the other gathers
-_AT_ONCE = MOST_HELD // _WRITERS
+_AT_ONCE = HELD.messages // _WRITERS
+_BYTES_AT_ONCE = 4 * LARGEST_EVENT  # on their way to the database an event has several forms
 _AFTER_TROUBLE = 1.0
 
 
@@ -33,7 +35,7 @@ async def consume(consumer: Consumer, ingest: Ingest, backlog: Backlog) -> None:
 
 async def _write(consumer: Consumer, ingest: Ingest, backlog: Backlog) -> None:
     while True:
-        messages = await consumer.take(_AT_ONCE)
+        messages = await consumer.take(_AT_ONCE, most_bytes=_BYTES_AT_ONCE)
         if await _stored(messages, consumer, ingest, backlog):
             await consumer.acknowledge(messages)
 
@@ -65,6 +67,7 @@ async def _stored(
 def _delivery(message: Message) -> Delivery:
     return Delivery(
         body=message.body,
+        size=message.size,
         content_type=message.content_type,
         content_encoding=message.content_encoding,
         attributes=amqp_attributes(message.headers),

@@ -14,7 +14,7 @@ from taskyard.core.events import EventKey, EventState
 from taskyard.core.retention import first_id_at
 from taskyard.core.routing import RoutingTable
 from taskyard.services.catalog import Catalog
-from taskyard.services.cloudevents import to_event
+from taskyard.services.event_document import to_event
 from taskyard.services.event_filter import MOST_REPLAYED, Instant, type_regex
 from taskyard.services.fire import Decision, decide, event_tasks, store_fired
 from taskyard.storage import inbox, parked

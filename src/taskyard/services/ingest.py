@@ -10,6 +10,7 @@ import structlog
 from uuid_utils.compat import uuid7
 
 from taskyard.core.events import (
+    KEPT_OF_TOO_LARGE,
     LARGEST_EVENT,
     Event,
     EventKey,
@@ -26,8 +27,6 @@ from taskyard.storage.parked import NewParked
 from taskyard.storage.pool import Pool, borrowed
 
 log = structlog.get_logger(__name__)
-
-_KEPT_OF_TOO_LARGE = 64 * 1024  # bytes
 
 
 class Ingest:
@@ -103,6 +102,7 @@ def _refused(taken: Taken, why: str) -> NewParked:
 
 
 def _unreadable(key: EventKey, delivery: Delivery, error: NotAnEvent) -> NewParked:
+    size = max(delivery.size, len(delivery.body))
     return NewParked(
         key=key,
         reason=error.reason,
@@ -113,8 +113,8 @@ def _unreadable(key: EventKey, delivery: Delivery, error: NotAnEvent) -> NewPark
         attributes={
             str(_storable(k)): _plain(v) for k, v in list(delivery.attributes.items())[:64]
         },
-        body=delivery.body[: _KEPT_OF_TOO_LARGE if len(delivery.body) > LARGEST_EVENT else None],
-        size=len(delivery.body),
+        body=delivery.body[: KEPT_OF_TOO_LARGE if size > LARGEST_EVENT else None],
+        size=size,
     )
 
 

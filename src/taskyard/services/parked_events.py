@@ -11,7 +11,8 @@ from msgspec import Meta
 
 from taskyard.core.errors import EventNotFound, Fault, InvalidRequest
 from taskyard.core.events import EventKey, EventState, ParkReason
-from taskyard.services.cloudevents import Delivery, to_event
+from taskyard.services.cloudevents import Delivery
+from taskyard.services.event_document import to_event
 from taskyard.services.event_filter import MOST_REPLAYED, ParkedFilter
 from taskyard.services.fire import event_tasks, store_fired
 from taskyard.services.inbox import Incoming, Taken, store

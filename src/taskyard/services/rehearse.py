@@ -9,7 +9,7 @@ from taskyard.core.events import EventKey, EventState
 from taskyard.core.retention import first_id_at
 from taskyard.core.routing import RoutingTable
 from taskyard.services.catalog import Catalog
-from taskyard.services.cloudevents import to_event
+from taskyard.services.event_document import to_event
 from taskyard.services.fire import Decision, decide
 from taskyard.storage import inbox
 from taskyard.storage.inbox import StoredEvent
