@@ -33,6 +33,7 @@ class Receiver:
     requests: list[Request] = field(default_factory=list)
     answers: Iterator[bytes] = field(default_factory=lambda: repeat(OK))
     free: asyncio.Event = field(default_factory=asyncio.Event)  # unset: nobody gets an answer
+    trickles: bool = False  # the first answer is sent again and again, and never ends
     _open: int = 0
 
     @property
@@ -51,8 +52,12 @@ class Receiver:
             body = await reader.readexactly(int(headers["content-length"]))
             self.requests.append(Request(head[0], exact, body))
             await self.free.wait()
-            writer.write(next(self.answers))
+            writer.write(piece := next(self.answers))
             await writer.drain()
+            while self.trickles:
+                await asyncio.sleep(0.02)
+                writer.write(piece)
+                await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # who sends may go away
         finally:

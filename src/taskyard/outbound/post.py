@@ -22,17 +22,18 @@ _IDLE_FOR = 5.0
 class Poster:
     """Sends to endpoints. Opened by `open_poster`."""
 
-    def __init__(self, pool: httpcore.AsyncConnectionPool) -> None:
+    def __init__(self, pool: httpcore.AsyncConnectionPool, *, within: float) -> None:
         self._pool = pool
+        self._within = within
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send once; whatever goes wrong outside of us is in the answer."""
         given = {**headers, "Accept-Encoding": "identity", "Content-Length": str(len(body))}
         try:
-            async with asyncio.timeout(_WITHIN):
+            async with asyncio.timeout(self._within):
                 return await self._exchange(url, body, given)
         except TimeoutError:
-            return Answer(fault=f"there was no whole answer within {_WITHIN:g} s")
+            return Answer(fault=f"there was no whole answer within {self._within:g} s")
         except HostRefused as refused:
             return Answer(fault=f"its address may not be called: {refused}")
         except httpcore.TimeoutException as error:
@@ -87,9 +88,12 @@ def _retry_after(text: str) -> timedelta | None:
 
 @asynccontextmanager
 async def open_poster(
-    network: PublicNetwork, *, trust: ssl.SSLContext | None = None
+    network: PublicNetwork, *, trust: ssl.SSLContext | None = None, within: float = _WITHIN
 ) -> AsyncIterator[Poster]:
-    """Open what sends to endpoints: certificates are verified, by the system's trust by default."""
+    """Open what sends to endpoints: certificates are verified, by the system's trust by default.
+
+    An answer must be whole after `within` seconds.
+    """
     pool = httpcore.AsyncConnectionPool(
         ssl_context=trust or httpcore.default_ssl_context(),
         max_connections=100,
@@ -98,4 +102,4 @@ async def open_poster(
         network_backend=network,
     )
     async with pool:
-        yield Poster(pool)
+        yield Poster(pool, within=within)

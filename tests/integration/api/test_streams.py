@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -23,6 +24,10 @@ from tests.application import open_parts
 
 Connection = psycopg.AsyncConnection[Any]
 Json = dict[str, Any]
+CONNECTIONS = (
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND backend_type = 'client backend'"
+)
 CANCEL = "UPDATE tasks SET state = 'cancelled', finished_at = now() WHERE id = %s"
 
 
@@ -129,6 +134,21 @@ async def test_a_stream_goes_on_where_it_broke_off_in_another_process(
                     tasks.append(await submit(again))
     assert sorted(seen) == sorted(tasks)
     assert len(set(seen)) == len(seen)
+
+
+async def test_a_thousand_streams_cost_no_thread_and_no_connection_each(
+    http: HttpClient, parts: Parts, connection: Connection
+) -> None:
+    """And each hears of a change."""
+    await submit(http)
+    threads = threading.active_count()
+    async with AsyncExitStack() as stack:
+        found = [await stack.enter_async_context(stream(http, "/v1/stream")) for _ in range(1_000)]
+        await until_readers(parts, 1_000)
+        assert threading.active_count() < threads + 10
+        assert (await (await connection.execute(CONNECTIONS)).fetchone() or (99,))[0] <= 6
+        task = await submit(http)
+        assert {(await each.next("change"))["task"] for each in found} == {task}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Waiting in the request: who waits for the end of a task is answered when it comes."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from uuid import uuid4
@@ -17,6 +18,14 @@ from tests.application import open_parts
 
 Connection = psycopg.AsyncConnection[Any]
 ORDER: dict[str, Any] = {"type": "a.b", "args": {"x": 1}}
+CONNECTIONS = (
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND backend_type = 'client backend'"
+)
+CUT = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE application_name = 'taskyard api waiting' AND datname = current_database()"
+)
 END = "UPDATE tasks SET state = 'cancelled', finished_at = now() WHERE state = 'pending'"
 
 
@@ -154,16 +163,38 @@ async def test_ends_unheard_while_the_connection_was_lost_are_found(
     """The listening connection is cut, the task ends, the connection comes back."""
     asking = asyncio.create_task(submit(http, "wait=30"))
     await watched(connection, 1)
-    cut = (
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE application_name = 'taskyard api waiting' AND datname = current_database()"
-    )
     async with connection.transaction():
-        await connection.execute(cut)
+        await connection.execute(CUT)
         await connection.execute("LOCK TABLE tasks IN SHARE MODE")
     await connection.execute(END)
     async with asyncio.timeout(15):
         assert (await (await asking).get_json())["state"] == "cancelled"
+
+
+async def test_a_thousand_wait_on_one_connection_and_survive_its_loss(
+    http: HttpClient, parts: Parts, connection: Connection
+) -> None:
+    """They cost no thread each and no connection; all are answered though nothing was heard."""
+    batch = {"tasks": [ORDER] * 1_000}
+    made = await (await http.post("/v1/tasks/batch", json=batch)).get_json()
+    threads = threading.active_count()
+    asking = [
+        asyncio.create_task(http.get(f"/v1/tasks/{item['id']}?wait=60")) for item in made["items"]
+    ]
+    await watched(connection, 1_000)
+    await so(lambda: len(parts.waiting) == 1_000)
+    assert threading.active_count() < threads + 10
+    # The pool has four, one listens for this process, one is the test's own
+    assert (await (await connection.execute(CONNECTIONS)).fetchone() or (99,))[0] <= 6
+    async with connection.transaction():
+        cursor = await connection.execute(CUT)
+        assert len(await cursor.fetchall()) == 1
+        await connection.execute("LOCK TABLE tasks IN SHARE MODE")
+    await connection.execute(END)
+    async with asyncio.timeout(30):
+        found = [await (await response).get_json() for response in asking]
+    assert {task["state"] for task in found} == {"cancelled"}
+    assert len(parts.waiting) == 0
 
 
 async def test_who_hangs_up_leaves_nothing_behind(

@@ -1,5 +1,6 @@
 """outbound/: what is dialled is what was looked at, and answers are short."""
 
+import asyncio
 import ssl
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -124,6 +125,22 @@ async def test_a_long_answer_is_cut() -> None:
         found = await post(receiver.url)
     assert found.status == 200
     assert found.body == "\ufffd\ufffd" + "x" * 1022
+
+
+@pytest.mark.parametrize("trickles", [True, False], ids=["trickles", "says nothing"])
+async def test_who_never_ends_an_answer_is_left(trickles: bool) -> None:
+    """However many bytes come one by one, and with none at all."""
+    async with (
+        receiving() as receiver,
+        open_poster(PublicNetwork(allowed=LOOPBACK), within=0.3) as poster,
+    ):
+        receiver.trickles = trickles
+        receiver.answers = repeat(b"HTTP/1.1 200 OK\r\nServer: slow\r\n")
+        if not trickles:
+            receiver.free.clear()
+        async with asyncio.timeout(20):
+            found = await poster.post(receiver.url, b"{}", {})
+    assert (found.status, found.fault) == (None, "there was no whole answer within 0.3 s")
 
 
 async def test_retry_after_is_read() -> None:
