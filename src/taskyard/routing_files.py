@@ -11,6 +11,7 @@ from taskyard.core import topics, units
 from taskyard.core.errors import Fault, InvalidRouting
 from taskyard.core.retry import RetryPolicy
 from taskyard.core.routing import Execution, Pool, QueueType, RoutingTable, TaskDefaults
+from taskyard.core.routing_problems import problems
 from taskyard.routing_entries import Reader, duration, integer, read_entry, text, yes_or_no
 from taskyard.routing_events import read_events
 
@@ -29,7 +30,7 @@ def read_routing(folder: Path) -> RoutingTable:
     events = read_events(_load(folder / "events.toml", faults, optional=True), faults)
     table = RoutingTable(pools=pools, defaults=defaults, events=events)
     if not faults:
-        faults += table.problems()
+        faults += problems(table)
     if faults:
         raise InvalidRouting(f"the routing table in {folder} is at fault", faults=tuple(faults))
     return table
@@ -40,7 +41,7 @@ def read_rules(file: Path, table: RoutingTable) -> RoutingTable:
     faults: list[Fault] = []
     found = replace(table, events=read_events(_load(file, faults), faults))
     if not faults:
-        faults += found.problems()
+        faults += problems(found)
     if faults:
         raise InvalidRouting(f"the rules in {file} are at fault", faults=tuple(faults))
     return found

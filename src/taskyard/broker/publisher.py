@@ -13,7 +13,7 @@ import structlog
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPException, DeliveryError, PublishError
 
 from taskyard.broker import wakeup as wakeup_format
-from taskyard.core.task import WakeUp
+from taskyard.core.wakeup import WakeUp
 from taskyard.stopping import end
 
 log = structlog.get_logger(__name__)

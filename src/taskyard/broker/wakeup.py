@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from taskyard.core.task import WakeUp
+from taskyard.core.wakeup import WakeUp
 
 BODY = b"[[], {}, {}]"
 CONTENT_TYPE = "application/json"

@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from taskyard.core import topics
-from taskyard.core.errors import Fault, UnknownTaskType
+from taskyard.core.errors import UnknownTaskType
 from taskyard.core.retry import RetryPolicy
 from taskyard.core.rules import EventRules
 
@@ -107,10 +107,6 @@ class RoutingTable:
                 return defaults
         return TaskDefaults()
 
-    def problems(self) -> tuple[Fault, ...]:
-        """Return what is wrong with the table as a whole, in the order of the files."""
-        return (*_shared_patterns(self), *_orphaned_defaults(self), *_orphaned_rules(self))
-
 
 @lru_cache(maxsize=4096)
 def _route(table: RoutingTable, task_type: str) -> Route | None:
@@ -118,38 +114,3 @@ def _route(table: RoutingTable, task_type: str) -> Route | None:
         defaults = table.defaults_for(task_type)
         return Route(type=task_type, pool=pool, pattern=pattern, defaults=defaults)
     return None
-
-
-def _shared_patterns(table: RoutingTable) -> Iterator[Fault]:
-    """A task type that reaches two queues would be woken in both: each type has one pool."""
-    pools = list(table.pools.values())
-    for i, pool in enumerate(pools):
-        for other in pools[i + 1 :]:
-            for mine in pool.tasks:
-                for theirs in other.tasks:
-                    if (shared := topics.common_key(mine, theirs)) is not None:
-                        yield Fault(
-                            f"pools.toml [{other.name}] tasks",
-                            f"{theirs!r} and {mine!r} of pool {pool.name!r} both match the task "
-                            f"type {shared!r}; a task type must reach exactly one pool",
-                        )
-
-
-def _orphaned_defaults(table: RoutingTable) -> Iterator[Fault]:
-    """An entry that no pool can run is most likely misspelt."""
-    for pattern in table.defaults:
-        reachable = any(
-            topics.common_key(pattern, bound) is not None
-            for pool in table.pools.values()
-            for bound in pool.tasks
-        )
-        if not reachable:
-            yield Fault(f"tasks.toml [{pattern!r}]", "no pool's pattern matches this task type")
-
-
-def _orphaned_rules(table: RoutingTable) -> Iterator[Fault]:
-    """A rule whose task no pool runs would park every event it matches."""
-    for rule in table.events.rules:
-        if not any(table.pools_for(rule.task)):
-            where = f"events.toml [[rule]] {rule.name!r} task"
-            yield Fault(where, f"no pool runs the task type {rule.task!r}")

@@ -14,7 +14,8 @@ import structlog
 from taskyard.broker.publisher import Confirm, Publisher
 from taskyard.core.errors import StorageUnavailable
 from taskyard.core.states import State
-from taskyard.core.task import Accepted, NewTask, TaskId, WakeUp
+from taskyard.core.task import Accepted, NewTask, TaskId
+from taskyard.core.wakeup import WakeUp
 from taskyard.stopping import end
 from taskyard.storage import tasks
 from taskyard.storage.pool import Pool, borrowed

@@ -16,7 +16,7 @@ from taskyard.broker.depths import Depth
 from taskyard.broker.publisher import Confirm, Publisher
 from taskyard.core.errors import TaskyardError
 from taskyard.core.routing import Pool, RoutingTable
-from taskyard.core.task import WakeUp
+from taskyard.core.wakeup import WakeUp
 from taskyard.services.pools import PoolStatus, survey
 from taskyard.services.topology import apply_topology
 from taskyard.storage import reconciliation

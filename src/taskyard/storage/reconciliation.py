@@ -6,7 +6,7 @@ from datetime import datetime
 
 from psycopg.rows import class_row
 
-from taskyard.core.task import WakeUp
+from taskyard.core.wakeup import WakeUp
 from taskyard.storage.pool import AsyncConnection, Cursor
 from taskyard.storage.sql import queries
 

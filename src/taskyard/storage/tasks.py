@@ -10,7 +10,8 @@ from psycopg.rows import class_row, dict_row
 from taskyard.core.errors import IdempotencyKeyReused
 from taskyard.core.idempotency import KeyedRequest
 from taskyard.core.states import State
-from taskyard.core.task import Accepted, Failure, NewTask, Task, TaskId, WakeUp
+from taskyard.core.task import Accepted, Failure, NewTask, Task, TaskId
+from taskyard.core.wakeup import WakeUp
 from taskyard.storage import idempotency
 from taskyard.storage.attempts import taking_back
 from taskyard.storage.pool import AsyncConnection

@@ -10,7 +10,8 @@ import pytest
 from taskyard.broker import publisher as module
 from taskyard.broker.declare import connected
 from taskyard.broker.publisher import Confirm, open_publisher
-from taskyard.core.task import TaskId, WakeUp
+from taskyard.core.task import TaskId
+from taskyard.core.wakeup import WakeUp
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskyard.broker import wakeup
-from taskyard.core.task import TaskId, WakeUp
+from taskyard.core.task import TaskId
+from taskyard.core.wakeup import WakeUp
 
 GOOD = {"task": "a.b", "id": str(uuid4()), "lang": "py"}
 SOUND = (GOOD, wakeup.CONTENT_TYPE, wakeup.CONTENT_ENCODING, wakeup.BODY)

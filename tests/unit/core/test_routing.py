@@ -4,6 +4,7 @@ import pytest
 
 from taskyard.core.errors import UnknownTaskType
 from taskyard.core.routing import Pool, RoutingTable, TaskDefaults
+from taskyard.core.routing_problems import problems
 
 
 def pool(name: str, *patterns: str) -> Pool:
@@ -40,11 +41,11 @@ def test_an_exact_entry_beats_a_pattern_and_a_pattern_the_defaults() -> None:
 
 def test_two_pools_for_one_type_are_a_problem() -> None:
     """The fault names an example that would be woken twice."""
-    faults = table(pool("a", "image.*"), pool("b", "#.thumbnail")).problems()
+    faults = problems(table(pool("a", "image.*"), pool("b", "#.thumbnail")))
     assert ["image.thumbnail" in fault.problem for fault in faults] == [True]
 
 
 def test_an_entry_that_no_pool_can_run_is_a_problem() -> None:
     """It is most likely misspelt."""
     routing = RoutingTable(pools={"p": pool("p", "image.*")}, defaults={"imgae.x": TaskDefaults()})
-    assert "imgae.x" in routing.problems()[0].where
+    assert "imgae.x" in problems(routing)[0].where

@@ -9,7 +9,8 @@ from typing import Any
 import amqp
 
 from taskyard.broker import wakeup
-from taskyard.core.task import TaskId, WakeUp
+from taskyard.core.task import TaskId
+from taskyard.core.wakeup import WakeUp
 from taskyard.drill import evidence
 from taskyard.drill.arena import VHOST, Arena
 from taskyard.drill.faults.fault import Fault, Heal, Strike
