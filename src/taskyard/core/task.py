@@ -10,7 +10,6 @@ from taskyard.core.principal import DEFAULT_TENANT, TenantId
 from taskyard.core.states import State
 
 TaskId = NewType("TaskId", UUID)
-LeaseToken = NewType("LeaseToken", UUID)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,25 +61,6 @@ class Repeated(Accepted):
 
     pool: str
     priority: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """A claimed attempt: what to run, and the token that every later write must show.
-
-    `errors` counts the earlier attempts that ended in an error; `seconds_left` is the time to the
-    task's deadline, if it has one.
-    """
-
-    id: TaskId
-    type: str
-    token: LeaseToken
-    attempt: int
-    max_attempts: int
-    errors: int
-    seconds_left: float | None
-    priority: int
-    args: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,9 @@ from uuid import UUID
 import msgspec
 from psycopg.rows import class_row
 
+from taskyard.core.lease import Lease, LeaseToken
 from taskyard.core.states import State
-from taskyard.core.task import Failure, Lease, LeaseToken, TaskId
+from taskyard.core.task import Failure, TaskId
 from taskyard.storage.pool import AsyncConnection, Cursor
 from taskyard.storage.sql import queries
 

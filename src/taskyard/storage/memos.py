@@ -1,6 +1,7 @@
 """Memos: what a task's steps returned the first time, for its later attempts. Blocking."""
 
-from taskyard.core.task import Lease, TaskId
+from taskyard.core.lease import Lease
+from taskyard.core.task import TaskId
 from taskyard.storage.pool import Cursor
 from taskyard.storage.sql import queries
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from psycopg.rows import class_row
 
-from taskyard.core.task import Lease, TaskId
+from taskyard.core.lease import Lease
+from taskyard.core.task import TaskId
 from taskyard.storage.pool import AsyncConnection, Cursor
 from taskyard.storage.sql import queries
 

@@ -21,7 +21,8 @@ import structlog
 from celery.exceptions import Ignore, Reject
 from celery.exceptions import Retry as CeleryRetry
 
-from taskyard.core.task import Failure, Lease, LeaseToken, TaskId
+from taskyard.core.lease import Lease, LeaseToken
+from taskyard.core.task import Failure, TaskId
 from taskyard.storage import attempts, reconciliation
 from taskyard.worker import signature
 from taskyard.worker.current import Running, current, running

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 import psycopg
 
-from taskyard.core.task import Lease
+from taskyard.core.lease import Lease
 from taskyard.storage import attempts, memos
 from taskyard.worker.effects import Effects, Transaction
 from taskyard.worker.outcome import Interrupted

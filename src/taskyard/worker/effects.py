@@ -8,7 +8,7 @@ from types import TracebackType
 
 from psycopg import AsyncConnection as PsycopgAsync
 
-from taskyard.core.task import Lease
+from taskyard.core.lease import Lease
 from taskyard.storage import attempts
 from taskyard.storage.pool import AsyncConnection, Connection, connect
 from taskyard.worker.runtime import Runtime

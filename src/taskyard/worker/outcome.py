@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 from celery.exceptions import SoftTimeLimitExceeded
 
+from taskyard.core.lease import Lease
 from taskyard.core.retry import RetryPolicy
-from taskyard.core.task import Failure, Lease
+from taskyard.core.task import Failure
 
 _MOST_RESULT = 1024 * 1024  # bytes of JSON; files belong into a store
 _MOST_MESSAGE = 4_000

@@ -10,7 +10,7 @@ import msgspec
 import psycopg
 import structlog
 
-from taskyard.core.task import Lease
+from taskyard.core.lease import Lease
 from taskyard.storage import attempts, task_logs
 from taskyard.storage.task_logs import MOST_LINES, SaidLine
 from taskyard.worker.runtime import Runtime

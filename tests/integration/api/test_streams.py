@@ -15,7 +15,8 @@ from quart.typing import TestClientProtocol as HttpClient
 from taskyard.api import sse
 from taskyard.api.app import create_app
 from taskyard.api.parts import Parts
-from taskyard.core.task import Lease, LeaseToken, TaskId
+from taskyard.core.lease import Lease, LeaseToken
+from taskyard.core.task import TaskId
 from taskyard.services import readers
 from taskyard.storage import attempts, task_logs
 from taskyard.storage.pool import connect_sync

@@ -19,11 +19,12 @@ from taskyard.core.errors import (
     TaskNotFound,
     UnknownTaskType,
 )
+from taskyard.core.lease import LeaseToken
 from taskyard.core.retention import first_id_at
 from taskyard.core.routing import Pool as WorkerPool
 from taskyard.core.routing import RoutingTable, TaskDefaults
 from taskyard.core.states import TERMINAL, State
-from taskyard.core.task import Failure, LeaseToken, Task, TaskId
+from taskyard.core.task import Failure, Task, TaskId
 from taskyard.services.catalog import Catalog
 from taskyard.services.dead_letters import DeadLetterFilter
 from taskyard.services.replay import ReplayRequest, replay

@@ -6,7 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from taskyard.core.task import Failure, Lease, LeaseToken, TaskId
+from taskyard.core.lease import Lease, LeaseToken
+from taskyard.core.task import Failure, TaskId
 from taskyard.storage import attempts
 from taskyard.storage.pool import Cursor, connect_sync
 

@@ -11,8 +11,9 @@ import psycopg
 import pytest
 
 from taskyard.core.errors import StorageUnavailable
+from taskyard.core.lease import Lease, LeaseToken
 from taskyard.core.states import State
-from taskyard.core.task import Failure, Lease, LeaseToken, TaskId
+from taskyard.core.task import Failure, TaskId
 from taskyard.services.reap import Reaper
 from taskyard.storage import attempts, tasks
 from taskyard.storage.pool import Cursor, Pool, connect_sync, open_pool

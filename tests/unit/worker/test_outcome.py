@@ -8,8 +8,9 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
 from taskyard import Permanent, Retry
+from taskyard.core.lease import Lease, LeaseToken
 from taskyard.core.retry import RetryPolicy
-from taskyard.core.task import Lease, LeaseToken, TaskId
+from taskyard.core.task import TaskId
 from taskyard.files import NotConfined
 from taskyard.worker.outcome import Failed, Retried, judge
 
