@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from taskyard.core import units
 from taskyard.core.addresses import Network
 from taskyard.core.errors import Fault, InvalidSettings
+from taskyard.core.principal import DEFAULT_TENANT, TENANT, TenantId
 from taskyard.core.webhooks import pattern_problem
 
 PREFIX = "TASKYARD_"
@@ -30,6 +31,8 @@ class Settings:
     api_host: str = "127.0.0.1"
     api_port: int = 8000
     api_workers: int = 1
+    key_pepper: bytes = field(default=b"", repr=False)
+    events_tenant: TenantId = DEFAULT_TENANT
     largest_backlog: int = 1_000_000
     longest_drain: timedelta = timedelta(days=1)
     webhooks_insecure: bool = False
@@ -104,6 +107,18 @@ def _stores(text: str) -> Mapping[str, str]:
 
 def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _pepper(text: str) -> bytes:
+    if text and len(text) < 32:
+        raise ValueError(f"has {len(text)} characters; give it 32 random ones or more")
+    return text.encode()
+
+
+def _tenant(text: str) -> TenantId:
+    if not TENANT.fullmatch(text):
+        raise ValueError(f"is {text!r}; a tenant is 1 to 63 small letters, digits, _ and -")
+    return TenantId(text)
 
 
 def _networks(text: str) -> tuple[Network, ...]:
@@ -200,6 +215,16 @@ SETTINGS: Mapping[str, Setting] = {
         parse=_signing_secret,
         default="",
         meaning="the secret that signs what is sent to the notify_url of a task",
+    ),
+    "key_pepper": Setting(
+        parse=_pepper,
+        default="",
+        meaning="keys the digests of API keys; another one makes every key invalid",
+    ),
+    "events_tenant": Setting(
+        parse=_tenant,
+        default=DEFAULT_TENANT,
+        meaning="the tenant to which events from the broker belong",
     ),
     "lifecycle_events": Setting(
         parse=_patterns,

@@ -3,6 +3,7 @@
 from quart import Quart
 
 from taskyard.api.asyncapi import asyncapi_blueprint
+from taskyard.api.auth import register_auth
 from taskyard.api.batch import batch_blueprint
 from taskyard.api.dead_letters import dead_letters_blueprint
 from taskyard.api.docs import docs_blueprint
@@ -28,6 +29,7 @@ def create_app(parts: Parts) -> Quart:
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     app.url_map.merge_slashes = False
     register_errors(app)
+    register_auth(app, parts.authenticator)
     for blueprint in (
         submit_blueprint(parts),
         tasks_blueprint(parts),

@@ -8,6 +8,7 @@ from typing import Any
 from quart import Blueprint, Response, request
 
 from taskyard import strict_json
+from taskyard.api.caller import caller, own, require_type
 from taskyard.api.errors import describe
 from taskyard.api.parts import Parts
 from taskyard.api.render import REPLAYED, respond
@@ -91,11 +92,12 @@ def _prepare(
     keyed = None
     try:
         wish = convert(item, BatchSubmission)
+        require_type(wish.type)
         key = _own_key(wish) or derived
         keyed = keyed_request(wish, key) if key else None
         new, route = prepare(
-            wish, table=parts.table, catalog=parts.catalog, now=now, hold=hold,
-            webhooks=parts.webhooks,
+            wish, tenant=caller().tenant, table=parts.table, catalog=parts.catalog, now=now,
+            hold=hold, webhooks=parts.webhooks,
         )  # fmt: skip
     except TaskyardError as error:
         return _Prepared(error, keyed)
@@ -118,7 +120,7 @@ async def _outcomes(parts: Parts, items: Sequence[_Prepared]) -> list[Stored]:
     """Store what can be; what is refused now may have been accepted before."""
     new = [item.outcome for item in items if isinstance(item.outcome, NewTask)]
     refused = [i.keyed for i in items if i.keyed and isinstance(i.outcome, TaskyardError)]
-    first = await first_replies(parts.pool, refused)
+    first = await first_replies(own(parts), refused)
     stored = iter(await parts.intake.store_batch(new))
     outcomes: list[Stored] = []
     for item in items:

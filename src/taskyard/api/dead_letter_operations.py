@@ -14,6 +14,7 @@ from taskyard.api.operation import (
     Json,
     Operation,
 )
+from taskyard.core.principal import Scope
 from taskyard.services.replay import ReplayRequest
 from taskyard.services.replay_many import ReplayManyRequest
 
@@ -32,6 +33,7 @@ DEAD_LETTER_OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="get",
         path="/v1/tasks/{task}/attempts",
+        scope=Scope.READ,
         tag="Tasks",
         summary="List the attempts of a task",
         description="Every attempt of every generation: worker, start, end, outcome, error.",
@@ -41,6 +43,7 @@ DEAD_LETTER_OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="post",
         path="/v1/tasks/{task}/replay",
+        scope=Scope.REPLAY,
         tag="Dead letters",
         summary="Replay a task",
         description="What failed, expired, was quarantined or cancelled becomes pending at once, "
@@ -65,6 +68,7 @@ DEAD_LETTER_OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="get",
         path="/v1/dead-letters",
+        scope=Scope.READ,
         tag="Dead letters",
         summary="List dead letters, newest first",
         description="Tasks that failed, expired or were quarantined.",
@@ -75,6 +79,7 @@ DEAD_LETTER_OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="get",
         path="/v1/dead-letters/groups",
+        scope=Scope.READ,
         tag="Dead letters",
         summary="Group dead letters by what went wrong",
         description="Same type, state, error code and shape of the message, the largest group "
@@ -87,6 +92,7 @@ DEAD_LETTER_OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="post",
         path="/v1/dead-letters/replay",
+        scope=Scope.REPLAY,
         tag="Dead letters",
         summary="Replay many dead letters",
         description="The oldest first, at most `limit` looked at, becoming due `rate` a second. "

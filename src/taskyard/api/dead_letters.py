@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from quart import Blueprint, Response, request
 
+from taskyard.api.caller import own
 from taskyard.api.dead_letter_views import (
     AttemptList,
     ReasonGroupList,
@@ -60,7 +61,7 @@ def dead_letters_blueprint(parts: Parts) -> Blueprint:
     @blueprint.get("/v1/dead-letters")
     async def list_dead_letters() -> Response:
         wanted = _wanted({**_FILTERS, "cursor": as_cursor})
-        async with borrowed(parts.pool) as connection:
+        async with borrowed(own(parts)) as connection:
             found = await dead_letters_table.page(
                 connection, wanted.criteria(), before=wanted.before, limit=wanted.limit
             )
@@ -70,7 +71,7 @@ def dead_letters_blueprint(parts: Parts) -> Blueprint:
     @blueprint.get("/v1/dead-letters/groups")
     async def groups() -> Response:
         wanted = _wanted(_FILTERS)
-        async with borrowed(parts.pool) as connection:
+        async with borrowed(own(parts)) as connection:
             found = await dead_letters_table.groups(
                 connection, wanted.criteria(), limit=wanted.limit
             )
@@ -81,7 +82,7 @@ def dead_letters_blueprint(parts: Parts) -> Blueprint:
     async def replay_dead_letters() -> Response:
         wish = convert(await json_body(), ReplayManyRequest)
         report = await replay_many(
-            parts.pool,
+            own(parts),
             wish,
             table=parts.table,
             catalog=parts.catalog,
@@ -93,7 +94,7 @@ def dead_letters_blueprint(parts: Parts) -> Blueprint:
     async def replay_task(task: str) -> Response:
         wish = convert(await json_body_or_none(), ReplayRequest)
         replayed = await replay(
-            parts.pool,
+            own(parts),
             task_id(task),
             wish,
             table=parts.table,
@@ -106,7 +107,7 @@ def dead_letters_blueprint(parts: Parts) -> Blueprint:
     @blueprint.get("/v1/tasks/<task>/attempts")
     async def attempts(task: str) -> Response:
         wanted = task_id(task)
-        async with borrowed(parts.pool) as connection:
+        async with borrowed(own(parts)) as connection:
             found = await dead_letters_table.attempts(connection, wanted)
             if not found and await tasks_table.get(connection, wanted) is None:
                 raise why_absent(wanted, table=parts.table, now=datetime.now(UTC))

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from quart import Blueprint, Response, request
 
+from taskyard.api.caller import own
 from taskyard.api.event_views import LoggedEventPage, event_replay_view, event_view
 from taskyard.api.parts import Parts
 from taskyard.api.query import PAGE, Readers, as_cursor, as_instant, as_limit, as_text, read_query
@@ -47,7 +48,7 @@ def event_log_blueprint(parts: Parts) -> Blueprint:
     async def list_events() -> Response:
         given = read_query(request.args.items(multi=True), _FILTERS)
         limit, below = given.pop("limit", PAGE), given.pop("before", None)
-        async with borrowed(parts.pool) as connection:
+        async with borrowed(own(parts)) as connection:
             found = await inbox.page(connection, _wanted(given), below=below, limit=limit)
         cursor = to_cursor(found[-1].key) if len(found) == limit else None
         return respond(
@@ -57,7 +58,7 @@ def event_log_blueprint(parts: Parts) -> Blueprint:
     @blueprint.get("/v1/events/<key>")
     async def get_event(key: str) -> Response:
         wanted = event_key(key)
-        async with borrowed(parts.pool) as connection:
+        async with borrowed(own(parts)) as connection:
             found = await inbox.get(connection, wanted)
         if found is None:
             raise EventNotFound(f"there is no event {key[:64]!r}")
@@ -67,7 +68,7 @@ def event_log_blueprint(parts: Parts) -> Blueprint:
     async def replay() -> Response:
         wish = convert(await json_body(), ReplayEventsRequest)
         report = await replay_events(
-            parts.pool,
+            own(parts),
             wish,
             table=parts.table,
             catalog=parts.catalog,

@@ -13,6 +13,7 @@ from taskyard.api.operation import (
     Operation,
 )
 from taskyard.core.events import EventState, ParkReason
+from taskyard.core.principal import Scope
 from taskyard.services.cloudevents import BATCH, STRUCTURED
 from taskyard.services.event_replay import ReplayEventsRequest
 from taskyard.services.parked_events import ReplayParkedRequest
@@ -43,6 +44,8 @@ EVENT_OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="post",
         path="/v1/events",
+        scope=Scope.SUBMIT,
+        whole_tenant=True,
         tag="Events",
         summary="Send CloudEvents",
         description="HTTP binding of CloudEvents 1.0: binary mode (attributes in `ce-` headers, "
@@ -64,6 +67,8 @@ EVENT_OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="get",
         path="/v1/events",
+        scope=Scope.READ,
+        whole_tenant=True,
         tag="Events",
         summary="List events, newest first",
         description="The log of all events that could be read, kept for their retention.",
@@ -80,6 +85,8 @@ EVENT_OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="get",
         path="/v1/events/{key}",
+        scope=Scope.READ,
+        whole_tenant=True,
         tag="Events",
         summary="Read an event",
         answer=event_views.LoggedEvent,
@@ -88,6 +95,8 @@ EVENT_OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="post",
         path="/v1/events/replay",
+        scope=Scope.REPLAY,
+        whole_tenant=True,
         tag="Events",
         summary="Replay events",
         description="The rules of today fire again for the events that arrived in a time range, "
@@ -108,6 +117,8 @@ EVENT_OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="get",
         path="/v1/events/parked",
+        scope=Scope.READ,
+        whole_tenant=True,
         tag="Events",
         summary="List parked events, newest first",
         description="What arrived and is no event, or what no rule could use, with the reason.",
@@ -123,6 +134,8 @@ EVENT_OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="post",
         path="/v1/events/parked/replay",
+        scope=Scope.REPLAY,
+        whole_tenant=True,
         tag="Events",
         summary="Replay many parked events",
         description="They are looked at again with the rules of today, the oldest first. What "
@@ -137,6 +150,8 @@ EVENT_OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="post",
         path="/v1/events/parked/{key}/replay",
+        scope=Scope.REPLAY,
+        whole_tenant=True,
         tag="Events",
         summary="Replay a parked event",
         status=202,

@@ -8,6 +8,7 @@ import msgspec
 from quart import Blueprint, Response, request
 from uuid_utils.compat import uuid7
 
+from taskyard.api.caller import own
 from taskyard.api.event_views import (
     EventReceiptList,
     receipt_view,
@@ -48,7 +49,7 @@ def events_blueprint(parts: Parts) -> Blueprint:
     async def send_events() -> Response:
         events = await _events()
         parts.intake.admit()
-        ingest = Ingest(parts.pool, table=parts.table, catalog=parts.catalog)
+        ingest = Ingest(own(parts), table=parts.table, catalog=parts.catalog)
         hold = HOLD if parts.fresh.takes_more else 0.0
         now = datetime.now(UTC)
         given = [

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from quart import Blueprint, Response, request
 
 from taskyard.api import sse
+from taskyard.api.caller import own
 from taskyard.api.parts import Parts
 from taskyard.api.render import respond
 from taskyard.api.request import task_id
@@ -33,7 +34,7 @@ def histories_blueprint(parts: Parts) -> Blueprint:
         best = request.accept_mimetypes.best_match(["application/json", sse.MEDIA_TYPE])
         if best == sse.MEDIA_TYPE:
             return await _stream(parts, wanted)
-        async with borrowed(parts.pool) as connection:
+        async with borrowed(own(parts)) as connection:
             history = await tasks_table.events(connection, wanted)
         if not history:
             raise why_absent(wanted, table=parts.table, now=datetime.now(UTC))
@@ -42,7 +43,7 @@ def histories_blueprint(parts: Parts) -> Blueprint:
     @blueprint.get("/v1/tasks/<task>/log")
     async def log(task: str) -> Response:
         wanted = task_id(task)
-        async with borrowed(parts.pool) as connection:
+        async with borrowed(own(parts)) as connection:
             lines = await task_logs.lines_after(connection, wanted, 0)
             if not lines and await tasks_table.get(connection, wanted) is None:
                 raise why_absent(wanted, table=parts.table, now=datetime.now(UTC))
@@ -53,6 +54,10 @@ def histories_blueprint(parts: Parts) -> Blueprint:
 
 async def _stream(parts: Parts, wanted: TaskId) -> Response:
     known = last_known()
+    # The watch is shared by all readers and asks nobody whose a task is.
+    async with borrowed(own(parts)) as connection:
+        if await tasks_table.get(connection, wanted) is None:
+            raise why_absent(wanted, table=parts.table, now=datetime.now(UTC))
     found = await parts.watch.look(wanted, known)
     if found is None:
         raise why_absent(wanted, table=parts.table, now=datetime.now(UTC))

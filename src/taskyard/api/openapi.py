@@ -19,6 +19,7 @@ from taskyard.api.errors import explanations
 from taskyard.api.operation import (
     JSON,
     REFERENCE,
+    UNKNOWN_CALLER,
     Json,
     Operation,
     parameters,
@@ -54,12 +55,23 @@ def document() -> Json:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API key (`tk_…`), or a token of a configured issuer.",
+                }
+            },
+        },
+        "security": [{"bearer": []}],
     }
 
 
 def _operation(operation: Operation) -> Json:
     described: Json = {
+        **({} if operation.scope else {"security": []}),
         "operationId": _identifier(operation),
         "tags": [operation.tag],
         "summary": operation.summary,
@@ -76,8 +88,9 @@ def _operation(operation: Operation) -> Json:
     }
     if IDEMPOTENCY_KEY in operation.headers:
         described["responses"][str(operation.status)]["headers"] = _REPLAYED
-    if operation.description:
-        described["description"] = operation.description
+    needs = f"Needs the scope `{operation.scope}`." if operation.scope else ""
+    if text := " ".join(filter(None, (operation.description, needs))):
+        described["description"] = text
     if given := [
         *path_parameters(operation.path),
         *parameters("query", operation.query),
@@ -105,6 +118,7 @@ def _content(operation: Operation, answer: Any) -> Json:
 
 def _refusals(operation: Operation) -> Json:
     titles = {code: title for code, title, _ in explanations()}
+    refusals = {**(operation.refusals or {}), **(UNKNOWN_CALLER if operation.scope else {})}
     return {
         str(status): {
             "description": "; ".join(f"`{code}`: {titles[code]}" for code in codes),
@@ -112,7 +126,7 @@ def _refusals(operation: Operation) -> Json:
                 "application/problem+json": {"schema": {"$ref": REFERENCE.format(name="Problem")}}
             },
         }
-        for status, codes in sorted((operation.refusals or {}).items())
+        for status, codes in sorted(refusals.items())
     }
 
 

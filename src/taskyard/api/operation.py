@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from taskyard.core.principal import Scope
+
 REFERENCE = "#/components/schemas/{name}"
 JSON = "application/json"
 
@@ -14,15 +16,18 @@ Json = dict[str, Any]
 class Operation:
     """One method of one path, answered with `status` or one of `also`.
 
-    Those of `also` have the body `also_answer`, if it is another.
-    `streams` is the data of the
-    events it may be answered with. `refusals` maps a status to the codes it may come with.
+    Those of `also` have the body `also_answer`, if it is another. `streams` is the data of the
+    events it may be answered with. `scope` is what the caller needs, None lets everybody in, and
+    `whole_tenant` keeps out who is limited to some task types. `refusals` maps a status to the
+    codes it may come with.
     """
 
     method: str
     path: str
     tag: str
     summary: str
+    scope: Scope | None
+    whole_tenant: bool = False
     description: str = ""
     query: tuple[tuple[str, Json, str], ...] = ()
     headers: tuple[tuple[str, Json, str], ...] = ()
@@ -41,6 +46,7 @@ TEXT: Json = {"type": "string"}
 TIME: Json = {"type": "string", "format": "date-time"}
 UNREADABLE = {400: ("malformed-body",), 415: ("unsupported-media-type",)}
 AWAY = {503: ("storage-unavailable",)}
+UNKNOWN_CALLER = {401: ("unauthenticated",), 403: ("forbidden",)}
 NO_TASK = {404: ("task-not-found",), 410: ("task-gone",)}
 
 LABEL = ("label", TEXT, "Only with this label, written key:value; may be repeated.")

@@ -19,6 +19,7 @@ from taskyard.api.operation import (
 )
 from taskyard.api.stream_operations import STREAM_OPERATIONS
 from taskyard.api.webhook_operations import WEBHOOK_OPERATIONS
+from taskyard.core.principal import Scope
 from taskyard.services.submit import Submission
 
 IDEMPOTENCY_KEY = (
@@ -38,6 +39,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="post",
         path="/v1/tasks",
+        scope=Scope.SUBMIT,
         tag="Tasks",
         summary="Submit a task",
         description="The reply is sent after the task is committed: 202 means durable. With an "
@@ -67,6 +69,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="get",
         path="/v1/tasks",
+        scope=Scope.READ,
         tag="Tasks",
         summary="List tasks, newest first",
         query=(
@@ -85,6 +88,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="post",
         path="/v1/tasks/batch",
+        scope=Scope.SUBMIT,
         tag="Tasks",
         summary="Submit up to 10,000 tasks",
         description="Each item has an outcome of its own, in order; a bad one spoils no other. "
@@ -106,6 +110,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="get",
         path="/v1/tasks/{task}",
+        scope=Scope.READ,
         tag="Tasks",
         summary="Read a task",
         description="With `wait` the reply comes once the task has ended, or when the time is up, "
@@ -120,6 +125,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="post",
         path="/v1/tasks/{task}/cancel",
+        scope=Scope.CANCEL,
         tag="Tasks",
         summary="Cancel a task",
         description=(
@@ -137,6 +143,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="get",
         path="/v1/task-types",
+        scope=Scope.READ,
         tag="Yard",
         summary="List the task types",
         description="Those that workers have announced, with the JSON Schema of their arguments.",
@@ -145,6 +152,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="get",
         path="/v1/task-types/{task_type}",
+        scope=Scope.READ,
         tag="Yard",
         summary="Read a task type",
         answer=views.TaskTypeView,
@@ -153,6 +161,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="post",
         path="/v1/routes/explain",
+        scope=Scope.READ,
         tag="Yard",
         summary="Explain where a task type goes",
         body={JSON: views.ExplainRequest},
@@ -163,6 +172,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="get",
         path="/v1/pools",
+        scope=Scope.READ,
         tag="Yard",
         summary="List the pools",
         description="What waits in each queue, who consumes it and what runs.",
@@ -172,6 +182,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="get",
         path="/v1/pools/{pool}",
+        scope=Scope.READ,
         tag="Yard",
         summary="Read a pool",
         answer=views.PoolView,
@@ -180,6 +191,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="get",
         path="/livez",
+        scope=None,
         tag="Health",
         summary="Whether this process serves",
         answer=views.Live,
@@ -187,6 +199,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="get",
         path="/readyz",
+        scope=None,
         tag="Health",
         summary="Whether it can accept tasks",
         description="503 when the database is away or its schema is outdated. A broker that is "

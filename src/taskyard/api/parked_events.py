@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from quart import Blueprint, Response, request
 
+from taskyard.api.caller import own
 from taskyard.api.event_log import event_key
 from taskyard.api.event_views import ParkedPage, parked_replay_view, parked_view
 from taskyard.api.parts import Parts
@@ -41,14 +42,14 @@ def parked_events_blueprint(parts: Parts) -> Blueprint:
     blueprint = Blueprint("parked_events", __name__)
 
     def ingest() -> Ingest:
-        return Ingest(parts.pool, table=parts.table, catalog=parts.catalog)
+        return Ingest(own(parts), table=parts.table, catalog=parts.catalog)
 
     @blueprint.get("/v1/events/parked")
     async def list_parked() -> Response:
         given = read_query(request.args.items(multi=True), _FILTERS)
         limit, below = given.pop("limit", PAGE), given.pop("before", None)
         wanted = ParkedFilter(**given).wanted()
-        async with borrowed(parts.pool) as connection:
+        async with borrowed(own(parts)) as connection:
             found = await parked.page(connection, wanted, below=below, limit=limit)
         cursor = to_cursor(found[-1].key) if len(found) == limit else None
         return respond(ParkedPage(items=[parked_view(each) for each in found], next_cursor=cursor))
@@ -56,13 +57,13 @@ def parked_events_blueprint(parts: Parts) -> Blueprint:
     @blueprint.post("/v1/events/parked/replay")
     async def replay_many() -> Response:
         wish = convert(await json_body(), ReplayParkedRequest)
-        report = await replay_parked(parts.pool, ingest(), wish, now=datetime.now(UTC))
+        report = await replay_parked(own(parts), ingest(), wish, now=datetime.now(UTC))
         view = parked_replay_view(report, dry_run=wish.dry_run)
         return respond(view, 200 if wish.dry_run else 202)
 
     @blueprint.post("/v1/events/parked/<key>/replay")
     async def replay(key: str) -> Response:
-        report = await replay_one(parts.pool, ingest(), event_key(key), now=datetime.now(UTC))
+        report = await replay_one(own(parts), ingest(), event_key(key), now=datetime.now(UTC))
         return respond(parked_replay_view(report, dry_run=False), 202)
 
     return blueprint

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from taskyard.broker.publisher import Publisher
 from taskyard.core.routing import RoutingTable
+from taskyard.services.authenticate import Authenticator
 from taskyard.services.catalog import Catalog
 from taskyard.services.dispatch import FreshWakeUps
 from taskyard.services.intake import Intake
@@ -29,4 +30,5 @@ class Parts:
     waiting: Waiting
     stream: Stream
     watch: Watch
+    authenticator: Authenticator
     webhooks: WebhookPolicy = field(default_factory=WebhookPolicy)

@@ -3,6 +3,7 @@
 from taskyard.api import views
 from taskyard.api.operation import AWAY, NO_TASK, REFERENCE, TEXT, Operation
 from taskyard.api.stream_views import ChangeView, LogView
+from taskyard.core.principal import Scope
 
 _RESUME = (
     "Last-Event-ID",
@@ -14,6 +15,7 @@ STREAM_OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="get",
         path="/v1/tasks/{task}/events",
+        scope=Scope.READ,
         tag="Tasks",
         summary="Read the history of a task, or follow it",
         description="Its events, numbered without a gap. With `Accept: text/event-stream` they are "
@@ -27,6 +29,7 @@ STREAM_OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="get",
         path="/v1/tasks/{task}/log",
+        scope=Scope.READ,
         tag="Tasks",
         summary="Read the log of a task",
         description="What its attempts said with `current.log`: the newest 100 lines.",
@@ -36,6 +39,7 @@ STREAM_OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="get",
         path="/v1/stream",
+        scope=Scope.READ,
         tag="Streams",
         summary="Follow the changes of all tasks",
         description="Server-sent events named `change`, as they happen. Each filter may be given "

@@ -8,6 +8,7 @@ from quart import request
 from taskyard.api.query import as_label, as_text, one_of
 from taskyard.core import topics
 from taskyard.core.errors import Fault, InvalidRequest
+from taskyard.core.principal import Owner
 from taskyard.core.states import State
 from taskyard.services.wanted import Wanted
 from taskyard.storage.streams import Known
@@ -29,8 +30,8 @@ _READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
 }
 
 
-def wanted() -> Wanted:
-    """Return which changes are asked for. Raises InvalidRequest with every fault."""
+def wanted(owner: Owner) -> Wanted:
+    """Return which changes of an owner are asked for. Raises InvalidRequest with every fault."""
     values: dict[str, list[Any]] = {field: [] for field, _ in _READERS.values()}
     faults: list[Fault] = []
     for name, text in request.args.items(multi=True):
@@ -43,7 +44,7 @@ def wanted() -> Wanted:
             faults.append(Fault(f"?{name}", str(error)))
     if faults:
         raise InvalidRequest("the query has invalid parameters", faults=tuple(faults))
-    return Wanted(**{field: tuple(given) for field, given in values.items()})
+    return Wanted(owner=owner, **{field: tuple(given) for field, given in values.items()})
 
 
 def last_position() -> int | None:

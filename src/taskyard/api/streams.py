@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from quart import Blueprint, Response
 
 from taskyard.api import sse
+from taskyard.api.caller import caller
 from taskyard.api.parts import Parts
 from taskyard.api.stream_query import last_position, wanted
 from taskyard.api.stream_views import ChangeView, Farewell
@@ -22,7 +23,7 @@ def streams_blueprint(parts: Parts) -> Blueprint:
 
     @blueprint.get("/v1/stream")
     async def stream() -> Response:
-        filters, after = wanted(), last_position()
+        filters, after = wanted(caller().owner), last_position()
         lost = None if after is None else await parts.stream.lost(after)
         if after is None or (lost and await parts.stream.begin() < after):
             after = await parts.stream.begin()

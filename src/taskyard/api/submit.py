@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from quart import Blueprint, Response
 
+from taskyard.api.caller import caller, own, require_type
 from taskyard.api.parts import Parts
 from taskyard.api.prefer import Preference, preferred
 from taskyard.api.render import REPLAYED, accepted_view, repeated_view, respond, task_view
@@ -27,6 +28,7 @@ def submit_blueprint(parts: Parts) -> Blueprint:
     async def submit() -> Response:
         key, prefers = idempotency_key(), preferred()
         wish = convert(await json_body(), Submission)
+        require_type(wish.type)
         return await _accept(parts, wish, keyed_request(wish, key) if key else None, prefers)
 
     return blueprint
@@ -39,11 +41,11 @@ async def _accept(
     now = datetime.now(UTC)
     try:
         new, route = prepare(
-            wish, table=parts.table, catalog=parts.catalog, now=now, hold=hold,
-            webhooks=parts.webhooks,
+            wish, tenant=caller().tenant, table=parts.table, catalog=parts.catalog, now=now,
+            hold=hold, webhooks=parts.webhooks,
         )  # fmt: skip
     except Refused:
-        first = await first_replies(parts.pool, [keyed] if keyed else [])
+        first = await first_replies(own(parts), [keyed] if keyed else [])
         if keyed not in first:
             raise
         return await _repeat(parts, wish, first[keyed], prefers)
@@ -65,7 +67,7 @@ async def _repeat(parts: Parts, wish: Submission, first: Repeated, prefers: Pref
     """Answer with the first task under the same key: once it has ended, if that is waited for."""
     found = None
     if prefers.wait:
-        found = await at_its_end(parts.pool, parts.waiting, first.id, seconds=prefers.wait)
+        found = await at_its_end(own(parts), parts.waiting, first.id, seconds=prefers.wait)
     ended = found if found and found.finished_at else None
     return _respond(repeated_view(wish.type, first), ended, {**REPLAYED, **prefers.headers})
 

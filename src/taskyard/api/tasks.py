@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import msgspec
 from quart import Blueprint, Response, request
 
+from taskyard.api.caller import own
 from taskyard.api.parts import Parts
 from taskyard.api.prefer import wait_asked
 from taskyard.api.query import (
@@ -51,9 +52,9 @@ def tasks_blueprint(parts: Parts) -> Blueprint:
     async def get(task: str) -> Response:
         wanted = task_id(task)
         if seconds := wait_asked():
-            found = await at_its_end(parts.pool, parts.waiting, wanted, seconds=seconds)
+            found = await at_its_end(own(parts), parts.waiting, wanted, seconds=seconds)
         else:
-            async with borrowed(parts.pool) as connection:
+            async with borrowed(own(parts)) as connection:
                 found = await tasks_table.get(connection, wanted)
         if found is None:
             raise why_absent(wanted, table=parts.table, now=datetime.now(UTC))
@@ -62,7 +63,7 @@ def tasks_blueprint(parts: Parts) -> Blueprint:
     @blueprint.get("/v1/tasks")
     async def list_tasks() -> Response:
         filters = Filters(**read_query(request.args.items(multi=True), _READERS))
-        async with borrowed(parts.pool) as connection:
+        async with borrowed(own(parts)) as connection:
             found = await tasks_table.page(
                 connection,
                 before=filters.before,
@@ -82,7 +83,7 @@ def tasks_blueprint(parts: Parts) -> Blueprint:
     async def cancel_task(task: str) -> Response:
         wanted = task_id(task)
         try:
-            receipt, found = await cancel(parts.pool, wanted)
+            receipt, found = await cancel(own(parts), wanted)
         except TaskNotFound:
             raise why_absent(wanted, table=parts.table, now=datetime.now(UTC)) from None
         status = 200 if receipt is Receipt.PREVENTED else 202

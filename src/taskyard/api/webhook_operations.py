@@ -2,6 +2,7 @@
 
 from taskyard.api import webhook_views as views
 from taskyard.api.operation import AWAY, CURSOR, JSON, LIMIT, UNREADABLE, Operation
+from taskyard.core.principal import Scope
 from taskyard.services.webhooks import RotateRequest, WebhookChangeRequest, WebhookRequest
 
 _TAG = "Webhooks"
@@ -12,6 +13,8 @@ WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="post",
         path="/v1/webhooks",
+        scope=Scope.ADMIN,
+        whole_tenant=True,
         tag=_TAG,
         summary="Subscribe an endpoint to changes of tasks",
         description="`events` are topic patterns over `task.<type>.<state>`: `*` stands for one "
@@ -28,6 +31,8 @@ WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="get",
         path="/v1/webhooks",
+        scope=Scope.READ,
+        whole_tenant=True,
         tag=_TAG,
         summary="List webhooks",
         answer=views.WebhookList,
@@ -36,6 +41,8 @@ WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="get",
         path="/v1/webhooks/{webhook}",
+        scope=Scope.READ,
+        whole_tenant=True,
         tag=_TAG,
         summary="Read a webhook",
         answer=views.WebhookView,
@@ -44,6 +51,8 @@ WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="patch",
         path="/v1/webhooks/{webhook}",
+        scope=Scope.ADMIN,
+        whole_tenant=True,
         tag=_TAG,
         summary="Change, disable or enable a webhook",
         description="What is left out stays as it is. While it is disabled, nothing is sent and "
@@ -56,6 +65,8 @@ WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="delete",
         path="/v1/webhooks/{webhook}",
+        scope=Scope.ADMIN,
+        whole_tenant=True,
         tag=_TAG,
         summary="Remove a webhook",
         description="Its log goes with it, and what was on its way.",
@@ -65,6 +76,8 @@ WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="post",
         path="/v1/webhooks/{webhook}/rotate",
+        scope=Scope.ADMIN,
+        whole_tenant=True,
         tag=_TAG,
         summary="Give a webhook another secret",
         description="For the `overlap` (a day, if nothing is said; at most 30 days) the former "
@@ -78,6 +91,8 @@ WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="get",
         path="/v1/webhooks/{webhook}/deliveries",
+        scope=Scope.READ,
+        whole_tenant=True,
         tag=_TAG,
         summary="List what was sent to a webhook, newest first",
         description="Kept for seven days after it ended.",
@@ -96,6 +111,8 @@ WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="post",
         path="/v1/webhooks/{webhook}/deliveries/{delivery}/replay",
+        scope=Scope.REPLAY,
+        whole_tenant=True,
         tag=_TAG,
         summary="Send a delivery once more",
         description="With the same `webhook-id` and body, and all retries before it.",

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from quart import Blueprint, Response, request
 
+from taskyard.api.caller import own
 from taskyard.api.parts import Parts
 from taskyard.api.query import PAGE, Readers, as_cursor, as_limit, read_query
 from taskyard.api.render import respond
@@ -46,31 +47,31 @@ def webhooks_blueprint(parts: Parts) -> Blueprint:
     async def create() -> Response:
         wish = convert(await json_body(), WebhookRequest)
         secret = new_secret(secrets.token_bytes(_SECRET_BYTES))
-        made = await service.create(parts.pool, wish, policy=parts.webhooks, secret=secret)
+        made = await service.create(own(parts), wish, policy=parts.webhooks, secret=secret)
         view = with_secret(made, secret)
         return respond(view, 201, {"Location": view.links["self"]})
 
     @blueprint.get("/v1/webhooks")
     async def list_webhooks() -> Response:
-        async with borrowed(parts.pool) as connection:
-            found = await webhooks_table.list_all(connection)
+        async with borrowed(own(parts)) as connection:
+            found = await webhooks_table.list_own(connection)
         return respond(WebhookList(items=[webhook_view(each) for each in found]))
 
     @blueprint.get("/v1/webhooks/<webhook>")
     async def get(webhook: str) -> Response:
-        return respond(webhook_view(await service.get(parts.pool, _webhook_id(webhook))))
+        return respond(webhook_view(await service.get(own(parts), _webhook_id(webhook))))
 
     @blueprint.patch("/v1/webhooks/<webhook>")
     async def change(webhook: str) -> Response:
         wish = convert(await json_body(), WebhookChangeRequest)
         changed = await service.change(
-            parts.pool, _webhook_id(webhook), wish, policy=parts.webhooks
+            own(parts), _webhook_id(webhook), wish, policy=parts.webhooks
         )
         return respond(webhook_view(changed))
 
     @blueprint.delete("/v1/webhooks/<webhook>")
     async def delete(webhook: str) -> Response:
-        await service.delete(parts.pool, _webhook_id(webhook))
+        await service.delete(own(parts), _webhook_id(webhook))
         return Response(status=204)
 
     @blueprint.post("/v1/webhooks/<webhook>/rotate")
@@ -78,7 +79,7 @@ def webhooks_blueprint(parts: Parts) -> Blueprint:
         wish = convert(await json_body_or_none(), RotateRequest)
         secret = new_secret(secrets.token_bytes(_SECRET_BYTES))
         rotated = await service.rotate(
-            parts.pool, _webhook_id(webhook), wish, policy=parts.webhooks, secret=secret
+            own(parts), _webhook_id(webhook), wish, policy=parts.webhooks, secret=secret
         )
         return respond(with_secret(rotated, secret))
 
@@ -86,8 +87,8 @@ def webhooks_blueprint(parts: Parts) -> Blueprint:
     async def deliveries(webhook: str) -> Response:
         given = read_query(request.args.items(multi=True), _LOG)
         limit = given.get("limit", PAGE)
-        found_hook = await service.get(parts.pool, _webhook_id(webhook))
-        async with borrowed(parts.pool) as connection:
+        found_hook = await service.get(own(parts), _webhook_id(webhook))
+        async with borrowed(own(parts)) as connection:
             found = await deliveries_table.page(
                 connection, found_hook.id, state=given.get("state"),
                 before=given.get("before"), limit=limit,
@@ -99,7 +100,7 @@ def webhooks_blueprint(parts: Parts) -> Blueprint:
     @blueprint.post("/v1/webhooks/<webhook>/deliveries/<delivery>/replay")
     async def replay(webhook: str, delivery: str) -> Response:
         hook = _webhook_id(webhook)
-        replayed = await service.replay(parts.pool, hook, _delivery_id(delivery))
+        replayed = await service.replay(own(parts), hook, _delivery_id(delivery))
         return respond(delivery_view(hook, replayed), 202)
 
     return blueprint

@@ -12,24 +12,43 @@ from taskyard.bootstrap.administration import (
 )
 from taskyard.bootstrap.api import asgi, open_api, serve_api
 from taskyard.bootstrap.events import rehearse_rules, try_events
+from taskyard.bootstrap.keys import create_key, first_key, list_keys, revoke_key, rotate_key
 from taskyard.bootstrap.process import run_until_signal
 from taskyard.bootstrap.roles import run_dispatcher, run_ingest, run_worker
-from taskyard.bootstrap.surroundings import child_environment, routing, settings, stack_settings
+from taskyard.bootstrap.surroundings import (
+    ADMIN_KEY,
+    KEY_PEPPER,
+    api_key,
+    child_environment,
+    routing,
+    secret_file,
+    settings,
+    stack_settings,
+)
 
 __all__ = [
+    "ADMIN_KEY",
+    "KEY_PEPPER",
+    "api_key",
     "apply_topology",
     "asgi",
     "check_agreement",
     "child_environment",
+    "create_key",
+    "first_key",
+    "list_keys",
     "migrate_database",
     "open_api",
     "plan_topology",
     "rehearse_rules",
+    "revoke_key",
+    "rotate_key",
     "routing",
     "run_dispatcher",
     "run_ingest",
     "run_until_signal",
     "run_worker",
+    "secret_file",
     "serve_api",
     "settings",
     "stack_settings",

@@ -38,6 +38,7 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
     from taskyard.services.catalog import Catalog
     from taskyard.services.dispatch import open_fresh
     from taskyard.services.intake import open_intake
+    from taskyard.services.keys import ApiKeys
     from taskyard.services.stream import open_stream
     from taskyard.services.waiting import open_waiting
     from taskyard.services.watch import open_watch
@@ -69,6 +70,7 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
             waiting=waiting,
             stream=stream,
             watch=watch,
+            authenticator=ApiKeys(pool, pepper=given.key_pepper),
             webhooks=webhook_policy(given),
         )
 

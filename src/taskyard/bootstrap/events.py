@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskyard.bootstrap.surroundings import routing
+from taskyard.core.principal import DEFAULT_TENANT, Owner, TenantId
 from taskyard.core.routing import RoutingTable
 from taskyard.routing_files import read_rules
 from taskyard.settings import Settings
@@ -45,24 +46,26 @@ async def try_events(
         (
             each,
             list(table.events.consider(each)),
-            decide(each, table=table, catalog=catalog, now=now),
+            decide(each, tenant=DEFAULT_TENANT, table=table, catalog=catalog, now=now),
         )
         for each in events
     ]
     return found, catalog.known.is_set()
 
 
-async def rehearse_rules(given: Settings, rules: Path, since: timedelta) -> "Rehearsal":
-    """Return what draft rules would have made of the events recorded since then."""
+async def rehearse_rules(
+    given: Settings, rules: Path, since: timedelta, tenant: TenantId
+) -> "Rehearsal":
+    """Return what draft rules would have made of a tenant's events since then."""
     from taskyard.services.catalog import Catalog
     from taskyard.services.rehearse import rehearse
-    from taskyard.storage.pool import borrowed, open_pool
+    from taskyard.storage.pool import OwnPool, borrowed, open_pool
 
     catalog, now = Catalog(), datetime.now(UTC)
     draft = with_rules(given, rules)
     async with open_pool(given.database_url, name="rehearsal", size=1) as pool:
         await catalog.refresh(pool)
-        async with borrowed(pool) as connection:
+        async with borrowed(OwnPool(pool, Owner(tenant))) as connection:
             return await rehearse(
                 connection,
                 table=routing(given),

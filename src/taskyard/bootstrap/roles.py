@@ -11,6 +11,7 @@ from taskyard.bootstrap.api import follow_task_types
 from taskyard.bootstrap.process import beside, settle
 from taskyard.bootstrap.surroundings import routing
 from taskyard.core.errors import Misconfigured
+from taskyard.core.principal import Owner
 from taskyard.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -63,7 +64,7 @@ async def run_ingest(given: Settings) -> None:
     from taskyard.services.backlog import Backlog
     from taskyard.services.catalog import Catalog
     from taskyard.services.ingest import Ingest
-    from taskyard.storage.pool import open_pool
+    from taskyard.storage.pool import OwnPool, open_pool
 
     table, catalog = routing(given), Catalog()
     async with AsyncExitStack() as stack:
@@ -76,7 +77,8 @@ async def run_ingest(given: Settings) -> None:
         consumer = await enter(open_consumer(given.amqp_url, queue, bounds=HELD))
         settle()
         notify.ready()
-        ingest = Ingest(pool, table=table, catalog=catalog)
+        own = OwnPool(pool, Owner(given.events_tenant))
+        ingest = Ingest(own, table=table, catalog=catalog)
         await consume(consumer, ingest, Backlog(pool, largest=given.largest_backlog))
 
 

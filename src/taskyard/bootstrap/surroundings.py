@@ -1,11 +1,17 @@
 """What a process finds in its environment."""
 
+import contextlib
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from taskyard.core.routing import RoutingTable
 from taskyard.routing_files import read_routing
 from taskyard.settings import Settings, load
+
+ADMIN_KEY, KEY_PEPPER = "admin-key", "key-pepper"
+_STATE = Path(".taskyard")  # where `taskyard up` keeps its files if not told otherwise
 
 
 def settings() -> Settings:
@@ -30,6 +36,33 @@ def stack_settings() -> tuple[Settings, dict[str, str]]:
         "TASKYARD_AMQP_URL": "amqp://private@127.0.0.1/private",
     }
     return load({**private, **os.environ}), given
+
+
+def api_key() -> str | None:
+    """Return the key to show to a gateway: the environment's, else that of a stack started here."""
+    if key := os.environ.get("TASKYARD_API_KEY"):
+        return key
+    try:
+        return (_STATE / ADMIN_KEY).read_text().strip()
+    except OSError:
+        return None
+
+
+def secret_file(file: Path, make: Callable[[], str]) -> str:
+    """Return what a file holds that only we may read; made by the first who asks."""
+    with contextlib.suppress(FileNotFoundError):
+        return file.read_text().strip()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")  # 0600
+    with os.fdopen(descriptor, "w") as opened:
+        opened.write(f"{make()}\n")
+    try:
+        os.link(draft, file)  # unlike a rename it leaves what another has made meanwhile
+    except FileExistsError:
+        pass
+    finally:
+        Path(draft).unlink()
+    return file.read_text().strip()
 
 
 def child_environment(defaults: Mapping[str, str]) -> dict[str, str]:

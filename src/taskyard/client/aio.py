@@ -43,19 +43,22 @@ T = TypeVar("T")
 class AsyncClient:
     """Talks to one server. Use it in an `async with` statement; tasks may share it.
 
-    `timeout` is in seconds, for one answer. `patience` is how many seconds what can be sent again
-    is sent again while the server does not answer.
+    `key` is an API key, or a token that the server accepts. `timeout` is in seconds, for one
+    answer. `patience` is how many seconds what can be sent again is sent again while the server
+    does not answer.
 
     `events` and `webhooks` have methods of their own.
 
     Every method raises TaskyardProblem when the server refuses, Unreachable when no answer comes.
     """
 
-    def __init__(self, url: str, *, timeout: float = 30.0, patience: float = 30.0) -> None:
+    def __init__(
+        self, url: str, *, key: str | None = None, timeout: float = 30.0, patience: float = 30.0
+    ) -> None:
         self._url = url
         self._repeats = Repeats(patience=patience)
         self._http = httpx.AsyncClient(
-            base_url=wire.checked(url), timeout=timeout, headers={"User-Agent": wire.USER_AGENT}
+            base_url=wire.checked(url), timeout=timeout, headers=wire.headers(key)
         )
         self.events = AsyncEvents(self._ask)
         self.webhooks = AsyncWebhooks(self._ask)

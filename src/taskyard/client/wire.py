@@ -21,6 +21,15 @@ def checked(url: str) -> httpx.URL:
     return parsed
 
 
+def headers(key: str | None) -> dict[str, str]:
+    """Return what every request says. Raises ValueError for a key that is none."""
+    if key is None:
+        return {"User-Agent": USER_AGENT}
+    if not key.isascii() or not key.isprintable() or " " in key.strip() or not key.strip():
+        raise ValueError("the key has characters that no key has")
+    return {"User-Agent": USER_AGENT, "Authorization": f"Bearer {key.strip()}"}
+
+
 def build(client: httpx.Client | httpx.AsyncClient, request: Request) -> httpx.Request:
     """Return what httpx sends."""
     timeout = client.timeout

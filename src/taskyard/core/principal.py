@@ -1,5 +1,6 @@
 """Who asks, for which tenant, and what they may do."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,6 +11,7 @@ from taskyard.core import topics
 TenantId = NewType("TenantId", str)
 
 DEFAULT_TENANT = TenantId("default")
+TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 class Scope(StrEnum):
@@ -20,6 +22,20 @@ class Scope(StrEnum):
     CANCEL = "cancel"
     REPLAY = "replay"
     ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose rows are meant: one tenant's, of the task types of some patterns (None: of all)."""
+
+    tenant: TenantId
+    patterns: tuple[str, ...] | None = None
+
+    def owns(self, tenant: TenantId, task_type: str) -> bool:
+        """Return whether a task of a tenant is meant."""
+        return tenant == self.tenant and (
+            self.patterns is None or any(topics.matches(p, task_type) for p in self.patterns)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +50,11 @@ class Principal:
     name: str
     scopes: frozenset[Scope]
     patterns: tuple[str, ...] = ("#",)
+
+    @property
+    def owner(self) -> Owner:
+        """Whose rows it may see and touch."""
+        return Owner(self.tenant, None if "#" in self.patterns else self.patterns)
 
     def may(self, scope: Scope) -> bool:
         """Return whether the scope, or `admin`, was granted."""

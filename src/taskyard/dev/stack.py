@@ -19,7 +19,7 @@ PREFERRED_PORT = 8000
 _LOOK_EVERY = 0.5
 _COMMAND_STOPS_WITHIN = 1.0
 
-Prepare = Callable[[str, str], Coroutine[Any, Any, None]]
+Prepare = Callable[[str, str], Coroutine[Any, Any, str]]  # returns the admin key
 
 
 class Stack:
@@ -59,7 +59,7 @@ class Stack:
 
         Returns the exit code: that of the command, 0 after a signal, 1 when something failed.
         """
-        self._say("starting Postgres and RabbitMQ …")
+        say("starting Postgres and RabbitMQ …")
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the loop takes over
         try:
             with start_servers(
@@ -84,11 +84,12 @@ class Stack:
             "TASKYARD_API_HOST": "127.0.0.1",
             "TASKYARD_API_PORT": str(self._port),
             "TASKYARD_API_URL": self.api_url,
+            "TASKYARD_API_KEY": work.result(),
         }
-        self._say("starting " + ", ".join(role.name for role in self._roles) + " …")
+        say("starting " + ", ".join(role.name for role in self._roles) + " …")
         quiet = bool(self._command)
         self._supervised = supervised = [
-            Supervised(role, environment, say=self._say, quiet_stop=quiet) for role in self._roles
+            Supervised(role, environment, say=say, quiet_stop=quiet) for role in self._roles
         ]
         keepers = [asyncio.create_task(each.keep()) for each in supervised]
         self._watch(servers)
@@ -96,7 +97,7 @@ class Stack:
             code = await self._serve(servers, environment)
             return 1 if self._dead else code
         except RoleFailed as error:
-            self._say(str(error))
+            say(str(error))
             return 1
         finally:
             # What brings work in stops first, what does it last.
@@ -108,7 +109,7 @@ class Stack:
         ready = asyncio.gather(*(each.ready() for each in self._supervised))
         if not await self._unless_stopped(asyncio.ensure_future(ready)):
             return 0
-        self._announce(servers)
+        self._announce(servers, environment["TASKYARD_API_KEY"])
         if self._command:
             return await self._run_command(environment)
         await self._stop.wait()
@@ -120,7 +121,7 @@ class Stack:
         if self._dead is None:
             asyncio.get_running_loop().call_later(_LOOK_EVERY, self._watch, servers)
         else:
-            self._say(f"{self._dead} has died; see its log in {self._folder}")
+            say(f"{self._dead} has died; see its log in {self._folder}")
             self._stop.set()
 
     async def _run_command(self, environment: Mapping[str, str]) -> int:
@@ -153,28 +154,31 @@ class Stack:
 
     def _on_signal(self) -> None:
         if self._stop.is_set():
-            self._say("stopping at once")
+            say("stopping at once")
             for each in self._supervised:
                 each.kill()
             os._exit(1)  # the servers get their signal from the kernel
-        self._say("stopping …")
+        say("stopping …")
         self._stop.set()
 
-    def _announce(self, servers: Servers) -> None:
+    def _announce(self, servers: Servers, key: str) -> None:
         if self._as_json:
             ready = {
                 "event": "ready",
                 "api_url": self.api_url,
+                "api_key": key,
                 "amqp_url": servers.amqp_url(VHOST),
                 "database_url": servers.database_url,
             }
             print(json.dumps(ready), flush=True)
             return
-        self._say(f"ready: the API is at {self.api_url}, its documentation at {self.api_url}/docs")
+        say(f"ready: the API is at {self.api_url}, its documentation at {self.api_url}/docs")
         if not self._command:
-            self._say(f"RabbitMQ {servers.amqp_url(VHOST)}")
-            self._say(f"Postgres {servers.database_url}")
-            self._say("Ctrl-C stops everything")
+            say(f"RabbitMQ {servers.amqp_url(VHOST)}")
+            say(f"Postgres {servers.database_url}")
+            say("Ctrl-C stops everything")
 
-    def _say(self, text: str) -> None:
-        print(f"taskyard: {text}", file=sys.stderr, flush=True)
+
+def say(text: str) -> None:
+    """Tell whoever sits before the terminal."""
+    print(f"taskyard: {text}", file=sys.stderr, flush=True)

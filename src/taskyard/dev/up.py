@@ -1,5 +1,6 @@
 """`taskyard up`: what the stack is made of."""
 
+import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from taskyard import bootstrap
 from taskyard.dev.roles import Role
-from taskyard.dev.stack import Stack
+from taskyard.dev.stack import Stack, say
 
 # Who presses Ctrl-C does not want to wait long; what still runs then is given back.
 _SHORT_DRAIN = {"TASKYARD_LONGEST_DRAIN": "4s"}
@@ -27,22 +28,32 @@ def up(*, folder: Path, as_json: bool, port: int | None, command: Sequence[str])
     Returns the exit code. Raises Misconfigured before anything starts.
     """
     settings, given = bootstrap.stack_settings()
+    pepper = settings.key_pepper.decode() or bootstrap.secret_file(
+        folder / bootstrap.KEY_PEPPER, lambda: secrets.token_hex(32)
+    )
     table = bootstrap.routing(settings)
     me = PROGRAM
 
-    async def prepare(database_url: str, amqp_url: str) -> None:
-        real = replace(settings, database_url=database_url, amqp_url=amqp_url)
+    async def prepare(database_url: str, amqp_url: str) -> str:
+        real = replace(
+            settings, database_url=database_url, amqp_url=amqp_url, key_pepper=pepper.encode()
+        )
         await bootstrap.migrate_database(real)
         await bootstrap.apply_topology(real)
+        key, new = await bootstrap.first_key(real, folder)
+        if new:
+            say(f"made an admin key, and put it into {folder / bootstrap.ADMIN_KEY}")
+        return key
 
     # Beside a command its output is what matters; at a terminal people read along.
     quiet = {"TASKYARD_LOG_LEVEL": "warning"} if command else {}
     human = {"TASKYARD_LOG_FORMAT": "human"} if sys.stderr.isatty() and not as_json else {}
     stack = Stack(
         folder=folder,
-        environment=bootstrap.child_environment(
-            {**_SHORT_DRAIN, **_WEBHOOKS_AT_HOME, **quiet, **human}
-        ),
+        environment={
+            **bootstrap.child_environment({**_SHORT_DRAIN, **_WEBHOOKS_AT_HOME, **quiet, **human}),
+            "TASKYARD_KEY_PEPPER": pepper,
+        },
         roles=[
             Role(name="api", argv=[*me, "api"], first_to_stop=True, stop_within=4.0),
             Role(name="dispatcher", argv=[*me, "dispatcher"]),

@@ -192,7 +192,7 @@ async def _collect(
         )
 
 
-async def _left(connection: psycopg.AsyncConnection[object], within: float = 5.0) -> int:
+async def _left(connection: AsyncConnection, within: float = 5.0) -> int:
     """Return how many connections of the stack stay; a server sees an end a moment later."""
     deadline = time.monotonic() + within
     while True:

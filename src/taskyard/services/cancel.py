@@ -6,7 +6,7 @@ from taskyard.core.errors import TaskNotFound, TooLate
 from taskyard.core.states import TERMINAL
 from taskyard.core.task import Task, TaskId
 from taskyard.storage import tasks
-from taskyard.storage.pool import Pool, borrowed
+from taskyard.storage.pool import OwnPool, borrowed
 
 
 class Receipt(StrEnum):
@@ -20,7 +20,7 @@ class Receipt(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-async def cancel(pool: Pool, task_id: TaskId) -> tuple[Receipt, Task]:
+async def cancel(pool: OwnPool, task_id: TaskId) -> tuple[Receipt, Task]:
     """Cancel a task; return what it came to, and the task as it stands.
 
     Raises TaskNotFound, and TooLate when the task has ended.

@@ -19,7 +19,7 @@ from taskyard.services.event_filter import MOST_REPLAYED, Instant, type_regex
 from taskyard.services.fire import Decision, decide, event_tasks, store_fired
 from taskyard.storage import inbox, parked
 from taskyard.storage.inbox import StoredEvent, Verdict
-from taskyard.storage.pool import AsyncConnection, Pool, borrowed
+from taskyard.storage.pool import AsyncConnection, OwnPool, borrowed
 
 _ROWS_AT_ONCE = 500
 
@@ -51,7 +51,7 @@ class EventReplayReport:
 
 
 async def replay_events(
-    pool: Pool,
+    pool: OwnPool,
     wish: ReplayEventsRequest,
     *,
     table: RoutingTable,
@@ -96,7 +96,9 @@ async def replay_events(
 def _decide(stored: StoredEvent, table: RoutingTable, catalog: Catalog, now: datetime) -> Decision:
     event = to_event(stored.document)
     generation = _next_generation(stored)
-    return decide(event, table=table, catalog=catalog, now=now, generation=generation)
+    return decide(
+        event, tenant=stored.tenant, table=table, catalog=catalog, now=now, generation=generation
+    )
 
 
 def _next_generation(stored: StoredEvent) -> int:

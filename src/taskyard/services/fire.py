@@ -22,8 +22,6 @@ from taskyard.storage import tasks
 from taskyard.storage.inbox import EventTask
 from taskyard.storage.pool import AsyncConnection
 
-# No caller can be this tenant, so no key of a caller's is ever taken by a rule.
-RULES_TENANT = TenantId("#rules")
 _LONGEST_DETAIL = 2_000
 
 
@@ -48,6 +46,7 @@ class Decision:
 def decide(
     event: Event,
     *,
+    tenant: TenantId,
     table: RoutingTable,
     catalog: Catalog,
     now: datetime,
@@ -69,7 +68,7 @@ def decide(
             return _parked(ParkReason.EXPRESSION, f"{where}: {outcome.problem}")
         if isinstance(outcome, Firing):
             try:
-                task = _task(outcome, table, catalog, now, generation=generation, hold=hold)
+                task = _task(outcome, tenant, table, catalog, now, generation=generation, hold=hold)
             except TaskyardError as error:
                 faults = "".join(f"; {fault}" for fault in error.faults)
                 detail = f"rule {outcome.rule.name!r}: {error.detail}{faults}"
@@ -87,6 +86,7 @@ def _parked(reason: ParkReason, detail: str) -> Decision:
 
 def _task(
     firing: Firing,
+    tenant: TenantId,
     table: RoutingTable,
     catalog: Catalog,
     now: datetime,
@@ -103,14 +103,14 @@ def _task(
         delay=rule.delay,
         labels={"rule": rule.name},
     )
-    new, route = prepare(wish, table=table, catalog=catalog, now=now, hold=hold)
+    new, route = prepare(wish, tenant=tenant, table=table, catalog=catalog, now=now, hold=hold)
     if rule.dedupe is None:
         return new
-    request = dedupe_request(rule.name, firing.dedupe, generation=generation)
+    request = dedupe_request(tenant, rule.name, firing.dedupe, generation=generation)
     return with_key(new, request, retention=route.defaults.retention)
 
 
-def dedupe_request(rule: str, value: Any, *, generation: int = 1) -> KeyedRequest:
+def dedupe_request(tenant: TenantId, rule: str, value: Any, *, generation: int = 1) -> KeyedRequest:
     """Return the idempotency key that stands for a rule and a dedupe value.
 
     Whatever the arguments: the first event with the value makes the task, a later one gets it.
@@ -118,7 +118,9 @@ def dedupe_request(rule: str, value: Any, *, generation: int = 1) -> KeyedReques
     shown = msgspec.json.encode(value, order="deterministic")
     digest = hashlib.sha256(shown)
     key = f"{rule}/{generation}/{digest.hexdigest()}"
-    return KeyedRequest(key=IdempotencyKey(key, RULES_TENANT), request_hash=digest.digest())
+    # No caller can have such a tenant, so no key of a caller's is ever taken by a rule.
+    rules = TenantId(f"{tenant}#rules")
+    return KeyedRequest(key=IdempotencyKey(key, rules), request_hash=digest.digest())
 
 
 async def store_fired(

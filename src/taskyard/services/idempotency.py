@@ -12,7 +12,7 @@ from taskyard.core.idempotency import IdempotencyKey, KeyedRequest
 from taskyard.core.task import NewTask, Repeated
 from taskyard.services.submit import Submission
 from taskyard.storage import idempotency
-from taskyard.storage.pool import Pool, borrowed
+from taskyard.storage.pool import OwnPool, borrowed
 
 _KEPT_AFTER_RESULT = timedelta(days=7)
 
@@ -47,7 +47,7 @@ def _canonical(value: Any) -> Any:
 
 
 async def first_replies(
-    pool: Pool, requests: Sequence[KeyedRequest]
+    pool: OwnPool, requests: Sequence[KeyedRequest]
 ) -> dict[KeyedRequest, Repeated]:
     """Return what those requests were answered with that were accepted before.
 

@@ -24,15 +24,15 @@ from taskyard.services.fire import decide
 from taskyard.services.inbox import Incoming, Intaken, Taken, store
 from taskyard.storage import parked
 from taskyard.storage.parked import NewParked
-from taskyard.storage.pool import Pool, borrowed
+from taskyard.storage.pool import OwnPool, borrowed
 
 log = structlog.get_logger(__name__)
 
 
 class Ingest:
-    """Takes events in, by the rules of a routing table."""
+    """Takes events in for one tenant, by the rules of a routing table."""
 
-    def __init__(self, pool: Pool, *, table: RoutingTable, catalog: Catalog) -> None:
+    def __init__(self, pool: OwnPool, *, table: RoutingTable, catalog: Catalog) -> None:
         self._pool = pool
         self._table = table
         self._catalog = catalog
@@ -51,7 +51,10 @@ class Ingest:
         self, event: Event, *, key: EventKey, now: datetime, hold: float = 0.0
     ) -> Incoming:
         """Return what is to become of an event."""
-        decision = decide(event, table=self._table, catalog=self._catalog, now=now, hold=hold)
+        decision = decide(
+            event, tenant=self._pool.owner.tenant, table=self._table, catalog=self._catalog,
+            now=now, hold=hold,
+        )  # fmt: skip
         return Incoming(key=key, event=event, decision=decision)
 
     def _require_user(self, event: Event, delivery: Delivery) -> None:

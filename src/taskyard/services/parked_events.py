@@ -20,7 +20,7 @@ from taskyard.services.ingest import Ingest
 from taskyard.storage import inbox, parked
 from taskyard.storage.inbox import Verdict
 from taskyard.storage.parked import NewParked, Parked, ParkedWanted
-from taskyard.storage.pool import AsyncConnection, Pool, borrowed
+from taskyard.storage.pool import AsyncConnection, OwnPool, borrowed
 
 _ROWS_AT_ONCE = 200
 _PROBLEMS_SHOWN = 20
@@ -47,7 +47,7 @@ class ParkedReplayReport:
 
 
 async def replay_parked(
-    pool: Pool, ingest: Ingest, wish: ReplayParkedRequest, *, now: datetime
+    pool: OwnPool, ingest: Ingest, wish: ReplayParkedRequest, *, now: datetime
 ) -> ParkedReplayReport:
     """Look again at what the filter matches, the oldest first, every 200 in one transaction.
 
@@ -71,7 +71,7 @@ async def replay_parked(
 
 
 async def replay_one(
-    pool: Pool, ingest: Ingest, key: EventKey, *, now: datetime
+    pool: OwnPool, ingest: Ingest, key: EventKey, *, now: datetime
 ) -> ParkedReplayReport:
     """Look again at one parked event. Raises EventNotFound."""
     report, start = ParkedReplayReport(), EventKey(UUID(int=0))

@@ -73,8 +73,9 @@ async def rehearse(
             connection, after=low, until=until, matching=None, limit=_ROWS_AT_ONCE
         )
         for each in events:
+            event = to_event(each.document)
             one, other = (
-                decide(to_event(each.document), table=rules, catalog=catalog, now=now)
+                decide(event, tenant=each.tenant, table=rules, catalog=catalog, now=now)
                 for rules in (table, draft)
             )
             hour = each.received_at.replace(minute=0, second=0, microsecond=0)

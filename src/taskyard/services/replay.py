@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from taskyard.core.errors import NotReplayable
+from taskyard.core.principal import TenantId
 from taskyard.core.retention import why_absent
 from taskyard.core.routing import RoutingTable
 from taskyard.core.states import State, may_become
@@ -14,7 +15,7 @@ from taskyard.services.catalog import Catalog
 from taskyard.services.submit import Submission, prepare
 from taskyard.storage import dead_letters, tasks
 from taskyard.storage.dead_letters import Replay
-from taskyard.storage.pool import Pool, borrowed
+from taskyard.storage.pool import OwnPool, borrowed
 
 
 class ReplayRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -25,7 +26,7 @@ class ReplayRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 async def replay(
-    pool: Pool,
+    pool: OwnPool,
     task_id: TaskId,
     wish: ReplayRequest,
     *,
@@ -44,7 +45,9 @@ async def replay(
             if task is None:
                 raise why_absent(task_id, table=table, now=now)
             _require_replayable(task)
-            change = _change(task, wish, table=table, catalog=catalog, now=now)
+            change = _change(
+                task, wish, tenant=pool.owner.tenant, table=table, catalog=catalog, now=now
+            )
             if await dead_letters.replay(connection, task, change):
                 replayed = await tasks.get(connection, task_id)
                 assert replayed is not None
@@ -62,11 +65,17 @@ def _require_replayable(task: Task) -> None:
 
 
 def _change(
-    task: Task, wish: ReplayRequest, *, table: RoutingTable, catalog: Catalog, now: datetime
+    task: Task,
+    wish: ReplayRequest,
+    *,
+    tenant: TenantId,
+    table: RoutingTable,
+    catalog: Catalog,
+    now: datetime,
 ) -> Replay:
     args = task.args if wish.args is None else wish.args
     submission = Submission(type=task.type, args=args, priority=wish.priority)
-    checked, _ = prepare(submission, table=table, catalog=catalog, now=now)
+    checked, _ = prepare(submission, tenant=tenant, table=table, catalog=catalog, now=now)
     return Replay(
         pool=checked.pool,
         args=None if wish.args is None else checked.args,

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from taskyard.core.errors import Fault, InvalidRequest, Refused
+from taskyard.core.principal import TenantId
 from taskyard.core.routing import RoutingTable
 from taskyard.core.task import TaskId
 from taskyard.services.catalog import Catalog
@@ -17,7 +18,7 @@ from taskyard.services.dead_letters import DeadLetterFilter
 from taskyard.services.submit import Submission, prepare
 from taskyard.storage import dead_letters, tasks
 from taskyard.storage.dead_letters import Criteria, ReasonGroup, Seen
-from taskyard.storage.pool import AsyncConnection, Pool, borrowed
+from taskyard.storage.pool import AsyncConnection, OwnPool, borrowed
 
 MOST_REPLAYED = 100_000
 _ROWS_AT_ONCE = 200  # with their arguments, which may be large
@@ -59,7 +60,7 @@ class ReplayReport:
 
 
 async def replay_many(
-    pool: Pool, wish: ReplayManyRequest, *, table: RoutingTable, catalog: Catalog, now: datetime
+    pool: OwnPool, wish: ReplayManyRequest, *, table: RoutingTable, catalog: Catalog, now: datetime
 ) -> ReplayReport:
     """Replay what the filter matches, the oldest first, or only tell what would become of it.
 
@@ -78,7 +79,7 @@ async def replay_many(
         async with borrowed(pool) as connection:
             # Walked by id, so that what fails again at once is not replayed again by this request.
             seen = await dead_letters.following(connection, wanted, after=after, limit=some)
-            fit = _fit(seen, report, table=table, catalog=catalog, now=now)
+            fit = _fit(seen, report, tenant=pool.owner.tenant, table=table, catalog=catalog, now=now)
             report.count += await _replay(connection, fit, wish, offset=report.count)
         if len(seen) < some:
             return report
@@ -87,7 +88,7 @@ async def replay_many(
     return report
 
 
-async def _groups(pool: Pool, wanted: Criteria) -> tuple[ReasonGroup, ...]:
+async def _groups(pool: OwnPool, wanted: Criteria) -> tuple[ReasonGroup, ...]:
     async with borrowed(pool) as connection:
         return tuple(await dead_letters.groups(connection, wanted, limit=_GROUPS_SHOWN))
 
@@ -111,6 +112,7 @@ def _fit(
     seen: Sequence[Seen],
     report: ReplayReport,
     *,
+    tenant: TenantId,
     table: RoutingTable,
     catalog: Catalog,
     now: datetime,
@@ -120,7 +122,7 @@ def _fit(
     for each in seen:
         submission = Submission(type=each.type, args=each.args)
         try:
-            checked, _ = prepare(submission, table=table, catalog=catalog, now=now)
+            checked, _ = prepare(submission, tenant=tenant, table=table, catalog=catalog, now=now)
         except Refused as error:
             report.refused += 1
             if len(report.refusals) < _REFUSALS_SHOWN:
@@ -131,6 +133,6 @@ def _fit(
     return fit
 
 
-async def _are_more(pool: Pool, wanted: Criteria, after: TaskId) -> bool:
+async def _are_more(pool: OwnPool, wanted: Criteria, after: TaskId) -> bool:
     async with borrowed(pool) as connection:
         return bool(await dead_letters.following(connection, wanted, after=after, limit=1))

@@ -9,6 +9,7 @@ from uuid_utils.compat import uuid7
 
 from taskyard.core import units
 from taskyard.core.errors import Fault, InvalidRequest, PayloadTooLarge
+from taskyard.core.principal import TenantId
 from taskyard.core.routing import HIGHEST_PRIORITY, LOWEST_PRIORITY, Route, RoutingTable
 from taskyard.core.task import NewTask, TaskId
 from taskyard.services.catalog import Catalog
@@ -40,6 +41,7 @@ class Submission(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 def prepare(
     wish: Submission,
     *,
+    tenant: TenantId,
     table: RoutingTable,
     catalog: Catalog,
     now: datetime,
@@ -67,6 +69,7 @@ def prepare(
     deadline = defaults.deadline.total_seconds() if defaults.deadline else None
     new = NewTask(
         id=TaskId(uuid7()),
+        tenant=tenant,
         type=wish.type,
         pool=route.pool.name,
         priority=defaults.priority if wish.priority is None else wish.priority,

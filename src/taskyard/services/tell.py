@@ -34,7 +34,7 @@ class WebhookOutlet:
         """Store deliveries and move the cursor in one transaction."""
         async with borrowed(turn.pool) as connection:
             endings = await endings_among(connection, found)
-            hooks = [h for h in await webhooks.list_all(connection) if h.disabled_at is None]
+            hooks = await webhooks.enabled(connection)
             new = [each for change in found for each in _deliveries(change, hooks, endings)]
             moved = False
             async with connection.transaction():
@@ -64,6 +64,8 @@ def _deliveries(
 
 def _wants(hook: Webhook, change: Change, name: str) -> bool:
     """Whether a change is one of an endpoint's, and not of the time before it was enabled."""
+    if change.tenant != hook.tenant:
+        return False
     return change.at >= hook.enabled_at and any(topics.matches(p, name) for p in hook.events)
 
 
@@ -72,6 +74,7 @@ def _delivery(
 ) -> NewDelivery:
     return NewDelivery(
         id=DeliveryId(uuid7()),
+        tenant=change.tenant,
         webhook_id=hook.id if hook else None,
         url=url,
         endpoint=str(hook.id) if hook else origin(url or ""),

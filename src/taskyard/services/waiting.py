@@ -17,7 +17,7 @@ from taskyard.core.errors import StorageUnavailable
 from taskyard.core.task import Task, TaskId
 from taskyard.stopping import end
 from taskyard.storage import listen, tasks, waiting
-from taskyard.storage.pool import Pool, borrowed
+from taskyard.storage.pool import OwnPool, Pool, borrowed
 
 log = structlog.get_logger(__name__)
 
@@ -110,7 +110,7 @@ async def within(seconds: float, ended: Ended) -> Task | None:
 
 
 async def at_its_end(
-    pool: Pool, everybody: Waiting, task_id: TaskId, *, seconds: float
+    pool: OwnPool, everybody: Waiting, task_id: TaskId, *, seconds: float
 ) -> Task | None:
     """Return a task once it has ended, or as it stands after so many seconds, or None."""
     with everybody.expect(task_id) as ended:

@@ -20,7 +20,7 @@ from taskyard.core.webhooks import MOST_PATTERNS, pattern_problem
 from taskyard.services.webhook_policy import WebhookPolicy
 from taskyard.storage import deliveries, webhooks
 from taskyard.storage.deliveries import Delivery, DeliveryId
-from taskyard.storage.pool import Pool, borrowed
+from taskyard.storage.pool import OwnPool, borrowed
 from taskyard.storage.webhooks import NewWebhook, Webhook, WebhookChange, WebhookId
 
 LONGEST_OVERLAP = timedelta(days=30)
@@ -53,7 +53,7 @@ class RotateRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 async def create(
-    pool: Pool, wish: WebhookRequest, *, policy: WebhookPolicy, secret: str
+    pool: OwnPool, wish: WebhookRequest, *, policy: WebhookPolicy, secret: str
 ) -> Webhook:
     """Store an endpoint. Raises InvalidRequest."""
     _check(wish.url, wish.events, wish.description, policy)
@@ -69,7 +69,7 @@ async def create(
 
 
 async def change(
-    pool: Pool, webhook_id: WebhookId, wish: WebhookChangeRequest, *, policy: WebhookPolicy
+    pool: OwnPool, webhook_id: WebhookId, wish: WebhookChangeRequest, *, policy: WebhookPolicy
 ) -> Webhook:
     """Change an endpoint. Raises InvalidRequest and WebhookNotFound."""
     _check(wish.url, wish.events, wish.description, policy)
@@ -81,7 +81,7 @@ async def change(
 
 
 async def rotate(
-    pool: Pool, webhook_id: WebhookId, wish: RotateRequest, *, policy: WebhookPolicy, secret: str
+    pool: OwnPool, webhook_id: WebhookId, wish: RotateRequest, *, policy: WebhookPolicy, secret: str
 ) -> Webhook:
     """Give an endpoint another secret. Raises InvalidRequest and WebhookNotFound."""
     try:
@@ -96,20 +96,20 @@ async def rotate(
         return _found(rotated, webhook_id)
 
 
-async def get(pool: Pool, webhook_id: WebhookId) -> Webhook:
+async def get(pool: OwnPool, webhook_id: WebhookId) -> Webhook:
     """Return an endpoint. Raises WebhookNotFound."""
     async with borrowed(pool) as connection:
         return _found(await webhooks.get(connection, webhook_id), webhook_id)
 
 
-async def delete(pool: Pool, webhook_id: WebhookId) -> None:
+async def delete(pool: OwnPool, webhook_id: WebhookId) -> None:
     """Remove an endpoint. Raises WebhookNotFound."""
     async with borrowed(pool) as connection:
         if not await webhooks.delete(connection, webhook_id):
             raise _no_webhook(webhook_id)
 
 
-async def replay(pool: Pool, webhook_id: WebhookId, delivery_id: DeliveryId) -> Delivery:
+async def replay(pool: OwnPool, webhook_id: WebhookId, delivery_id: DeliveryId) -> Delivery:
     """Send a delivery once more. Raises WebhookNotFound, WebhookDisabled and DeliveryNotFound."""
     webhook = await get(pool, webhook_id)
     if webhook.disabled_at is not None:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from psycopg.rows import class_row
 
+from taskyard.core.principal import TenantId
 from taskyard.core.states import State
 from taskyard.core.task import TaskId
 from taskyard.storage.pool import AsyncConnection
@@ -20,6 +21,7 @@ class Change:
 
     position: int
     task_id: TaskId
+    tenant: TenantId
     seq: int
     at: datetime
     age: float

@@ -10,7 +10,7 @@ from psycopg.rows import class_row
 
 from taskyard.core.states import State
 from taskyard.core.task import Task, TaskId
-from taskyard.storage.pool import AsyncConnection
+from taskyard.storage.pool import AsyncConnection, owned_by
 from taskyard.storage.sql import queries
 
 GROUPED = 10_000  # the newest; folding their messages takes half a second
@@ -88,6 +88,7 @@ async def page(
 ) -> list[Task]:
     """Return up to `limit` dead letters, newest first, from just below the id `before`."""
     given = asdict(wanted) | {"before": before, "limit": limit}
+    given |= owned_by(connection)
     async with connection.cursor(row_factory=class_row(Task)) as cursor:
         await cursor.execute(_SQL["list_dead_letters"], given)
         return await cursor.fetchall()
@@ -95,7 +96,7 @@ async def page(
 
 async def groups(connection: AsyncConnection, wanted: Criteria, *, limit: int) -> list[ReasonGroup]:
     """Return up to `limit` reason groups of the newest dead letters, the largest first."""
-    given = asdict(wanted) | {"newest": GROUPED, "limit": limit}
+    given = asdict(wanted) | {"newest": GROUPED, "limit": limit} | owned_by(connection)
     async with connection.cursor(row_factory=class_row(ReasonGroup)) as cursor:
         await cursor.execute(_SQL["group_dead_letters"], given)
         return await cursor.fetchall()
@@ -105,7 +106,7 @@ async def following(
     connection: AsyncConnection, wanted: Criteria, *, after: TaskId, limit: int
 ) -> list[Seen]:
     """Return up to `limit` dead letters above the id `after`, in order."""
-    given = asdict(wanted) | {"after": after, "limit": limit}
+    given = asdict(wanted) | {"after": after, "limit": limit} | owned_by(connection)
     async with connection.cursor(row_factory=class_row(Seen)) as cursor:
         await cursor.execute(_SQL["next_dead_letters"], given)
         return await cursor.fetchall()
@@ -128,6 +129,7 @@ async def replay_many(
         "pools": [pool for _, pool in these],
         "offset": offset,
         "rate": rate,
+        **owned_by(connection),
     }
     cursor = await connection.execute(_SQL["replay_dead_letters"], given)
     return len(await cursor.fetchall())
@@ -136,6 +138,7 @@ async def replay_many(
 async def replay(connection: AsyncConnection, seen: Task, change: Replay) -> bool:
     """Replay a task that is still as it was seen; return whether it was."""
     given = asdict(change) | {"id": seen.id, "state": seen.state, "generation": seen.generation}
+    given |= owned_by(connection)
     cursor = await connection.execute(_SQL["replay_task"], given)
     return await cursor.fetchone() is not None
 
@@ -143,7 +146,7 @@ async def replay(connection: AsyncConnection, seen: Task, change: Replay) -> boo
 async def attempts(connection: AsyncConnection, task_id: TaskId) -> list[Attempt]:
     """Return every attempt of a task, in order."""
     async with connection.cursor(row_factory=class_row(Attempt)) as cursor:
-        await cursor.execute(_SQL["list_attempts"], {"id": task_id})
+        await cursor.execute(_SQL["list_attempts"], {"id": task_id} | owned_by(connection))
         return await cursor.fetchall()
 
 

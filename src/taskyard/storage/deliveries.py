@@ -9,8 +9,9 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
+from taskyard.core.principal import TenantId
 from taskyard.core.task import TaskId
-from taskyard.storage.pool import AsyncConnection
+from taskyard.storage.pool import AsyncConnection, owned_by
 from taskyard.storage.sql import queries
 from taskyard.storage.webhooks import WebhookId
 
@@ -32,6 +33,7 @@ class NewDelivery:
     """What is to be sent, either to a webhook or to the URL that a task names."""
 
     id: DeliveryId
+    tenant: TenantId
     webhook_id: WebhookId | None
     url: str | None
     endpoint: str
@@ -92,7 +94,7 @@ async def insert(connection: AsyncConnection, new: Sequence[NewDelivery]) -> Non
         await connection.execute(_SQL["insert_deliveries"], columns)
 
 
-_COLUMNS = ("id", "webhook_id", "url", "endpoint", "task_id", "seq", "event")
+_COLUMNS = ("id", "tenant", "webhook_id", "url", "endpoint", "task_id", "seq", "event")
 
 
 async def take(
@@ -123,6 +125,7 @@ async def page(
 ) -> list[Delivery]:
     """Return up to `limit` deliveries to a webhook, newest first, from just below `before`."""
     given = {"webhook_id": webhook_id, "state": state, "before": before, "limit": limit}
+    given |= owned_by(connection)
     async with connection.cursor(row_factory=class_row(Delivery)) as cursor:
         await cursor.execute(_SQL["list_deliveries"], given)
         return await cursor.fetchall()
@@ -132,7 +135,7 @@ async def replay(
     connection: AsyncConnection, webhook_id: WebhookId, delivery_id: DeliveryId
 ) -> Delivery | None:
     """Send a delivery once more; return it, or None if there is none."""
-    given = {"id": delivery_id, "webhook_id": webhook_id}
+    given = {"id": delivery_id, "webhook_id": webhook_id} | owned_by(connection)
     async with connection.cursor(row_factory=class_row(Delivery)) as cursor:
         await cursor.execute(_SQL["replay_delivery"], given)
         return await cursor.fetchone()

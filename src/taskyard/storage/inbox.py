@@ -9,7 +9,8 @@ import msgspec
 from psycopg.rows import class_row
 
 from taskyard.core.events import Event, EventKey, EventState
-from taskyard.storage.pool import AsyncConnection
+from taskyard.core.principal import TenantId
+from taskyard.storage.pool import AsyncConnection, owned_by
 from taskyard.storage.sql import queries
 
 _SQL = queries("inbox")
@@ -39,6 +40,7 @@ class StoredEvent:
     """An event of the log."""
 
     key: EventKey
+    tenant: TenantId
     source: str
     id: str
     type: str
@@ -80,9 +82,11 @@ class Wanted:
 
 async def insert(connection: AsyncConnection, events: Sequence[NewEvent]) -> set[EventKey]:
     """Take events in; return the keys of those that were not there yet."""
+    tenant = owned_by(connection)["tenant"]
     found = [
         {
             "key": each.key,
+            "tenant": tenant,
             "source": each.event.source,
             "id": each.event.id,
             "type": each.event.type,
@@ -104,14 +108,18 @@ async def find(
     connection: AsyncConnection, names: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], StoredEvent]:
     """Return the events of these sources and ids that are there."""
-    given = {"sources": [name[0] for name in names], "ids": [name[1] for name in names]}
+    given = {
+        "tenants": [owned_by(connection)["tenant"]] * len(names),
+        "sources": [name[0] for name in names],
+        "ids": [name[1] for name in names],
+    }
     found = await _events(connection, "find_events", given)
     return {(each.source, each.id): each for each in found}
 
 
 async def get(connection: AsyncConnection, key: EventKey) -> StoredEvent | None:
     """Return one event, or None."""
-    found = await _events(connection, "get_event", {"key": key})
+    found = await _events(connection, "get_event", {"key": key} | owned_by(connection))
     return found[0] if found else None
 
 
@@ -120,7 +128,8 @@ async def page(
 ) -> list[StoredEvent]:
     """Return up to `limit` events, newest first, from just below a key."""
     given = {name: getattr(wanted, name) for name in Wanted.__slots__}
-    return await _events(connection, "list_events", given | {"below": below, "limit": limit})
+    given |= {"below": below, "limit": limit} | owned_by(connection)
+    return await _events(connection, "list_events", given)
 
 
 async def walk(
@@ -134,6 +143,7 @@ async def walk(
 ) -> list[StoredEvent]:
     """Return the next events in the order of arrival; `keep` locks them for this transaction."""
     given = {"after": after, "until": until, "matching": matching, "limit": limit}
+    given |= owned_by(connection)
     return await _events(connection, "take_events" if keep else "walk_events", given)
 
 

@@ -9,7 +9,7 @@ import msgspec
 from psycopg.rows import class_row
 
 from taskyard.core.events import EventKey, ParkReason
-from taskyard.storage.pool import AsyncConnection
+from taskyard.storage.pool import AsyncConnection, owned_by
 from taskyard.storage.sql import queries
 
 _SQL = queries("parked")
@@ -78,6 +78,7 @@ async def park(connection: AsyncConnection, parked: Sequence[NewParked]) -> None
         None if each.attributes is None else msgspec.json.encode(each.attributes).decode()
         for each in parked
     ]
+    columns["tenants"] = [owned_by(connection)["tenant"]] * len(parked)
     await connection.execute(_SQL["park"], columns)
 
 
@@ -90,6 +91,7 @@ async def page(
 ) -> list[Parked]:
     """Return up to `limit` parked events, newest first; of a body the beginning only."""
     given = asdict(wanted) | {"below": below, "limit": limit, "shown": _SHOWN}
+    given |= owned_by(connection)
     return await _parked(connection, "list_parked", given)
 
 
@@ -103,6 +105,7 @@ async def take(
 ) -> list[Parked]:
     """Lock up to `limit` parked events above a key, the oldest first."""
     given = asdict(wanted) | {"after": after, "key": key, "limit": limit}
+    given |= owned_by(connection)
     return await _parked(connection, "take_parked", given)
 
 

@@ -2,14 +2,18 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import psycopg
+from psycopg import sql
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from taskyard.core import topics
 from taskyard.core.errors import StorageUnavailable
+from taskyard.core.principal import Owner
 
 # Every statement is its own transaction unless a caller opens one. The settings hold whatever the
 # server's defaults are: a 202 means durable (C1), and times are shown in UTC.
@@ -23,10 +27,29 @@ _KEEPALIVE: dict[str, Any] = {
     "tcp_user_timeout": 30_000,
 }
 
-AsyncConnection = psycopg.AsyncConnection[Any]
+
+class AsyncConnection(psycopg.AsyncConnection[Any]):
+    """A connection; while it is borrowed on somebody's behalf, `owner` says whose rows it sees."""
+
+    owner: Owner | None = None
+
+
 Connection = psycopg.Connection[Any]
 Cursor = psycopg.Cursor[Any]
 Pool = AsyncConnectionPool[AsyncConnection]
+
+# The second wall (migration 0015): the role may touch the rows of one tenant, named for as long as
+# the transaction lasts. One message to the server for all three.
+_ON_BEHALF = sql.SQL("BEGIN; SET LOCAL ROLE taskyard_tenant; SET LOCAL taskyard.tenant = {}")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPool:
+    """A pool on somebody's behalf: what is borrowed from it sees the rows of one owner."""
+
+    pool: Pool
+    owner: Owner
+
 
 set_json_loads(msgspec.json.decode)
 
@@ -36,6 +59,7 @@ async def open_pool(url: str, *, name: str, size: int) -> AsyncIterator[Pool]:
     """Open a pool of up to `size` connections. It opens without the server and heals by itself."""
     pool: Pool = AsyncConnectionPool(
         url,
+        connection_class=AsyncConnection,
         name=name,
         min_size=1,
         max_size=size,
@@ -54,8 +78,15 @@ async def open_pool(url: str, *, name: str, size: int) -> AsyncIterator[Pool]:
 
 
 @asynccontextmanager
-async def borrowed(pool: Pool) -> AsyncIterator[AsyncConnection]:
-    """Borrow a connection. Raises StorageUnavailable when it cannot be had or is lost."""
+async def borrowed(pool: Pool | OwnPool) -> AsyncIterator[AsyncConnection]:
+    """Borrow a connection. Raises StorageUnavailable when it cannot be had or is lost.
+
+    On somebody's behalf it is one transaction, undone when an exception leaves it.
+    """
+    if isinstance(pool, OwnPool):
+        async with borrowed(pool.pool) as connection, _owned(connection, pool.owner):
+            yield connection
+        return
     try:
         connection = await pool.getconn()
     except (PoolTimeout, psycopg.OperationalError) as error:
@@ -68,9 +99,36 @@ async def borrowed(pool: Pool) -> AsyncIterator[AsyncConnection]:
         await pool.putconn(connection)
 
 
+@asynccontextmanager
+async def _owned(connection: AsyncConnection, owner: Owner) -> AsyncIterator[None]:
+    await connection.execute(_ON_BEHALF.format(owner.tenant))
+    connection.owner = owner
+    try:
+        yield
+        await connection.commit()
+    except BaseException:
+        if not connection.broken:
+            await connection.rollback()
+        raise
+    finally:
+        connection.owner = None
+
+
+def owned_by(connection: AsyncConnection) -> dict[str, Any]:
+    """Return the parameters `tenant` and `types` of statements on the rows of one owner.
+
+    `types` is a regular expression on a type with a dot behind it, or None. Raises LookupError on a
+    connection that sees everybody's rows.
+    """
+    if (owner := connection.owner) is None:
+        raise LookupError("the connection is on nobody's behalf")
+    types = None if owner.patterns is None else "|".join(map(topics.as_regex, owner.patterns))
+    return {"tenant": owner.tenant, "types": types}
+
+
 async def connect(url: str, *, name: str) -> AsyncConnection:
     """Open one async connection, for listening or for administration."""
-    return await psycopg.AsyncConnection.connect(
+    return await AsyncConnection.connect(
         url, autocommit=True, options=_OPTIONS, application_name=f"taskyard {name}", **_KEEPALIVE
     )
 

@@ -9,7 +9,7 @@ from psycopg.rows import class_row
 
 from taskyard.core.lease import Lease
 from taskyard.core.task import TaskId
-from taskyard.storage.pool import AsyncConnection, Cursor
+from taskyard.storage.pool import AsyncConnection, Cursor, owned_by
 from taskyard.storage.sql import queries
 
 _SQL = queries("task_logs")
@@ -58,5 +58,6 @@ def keep(cursor: Cursor, lease: Lease, lines: Sequence[SaidLine]) -> None:
 async def lines_after(connection: AsyncConnection, task_id: TaskId, after: int) -> list[LogLine]:
     """Return the lines of a task behind a number, in order."""
     async with connection.cursor(row_factory=class_row(LogLine)) as cursor:
-        await cursor.execute(_SQL["list_lines"], {"id": task_id, "after": after})
+        given = {"id": task_id, "after": after} | owned_by(connection)
+        await cursor.execute(_SQL["list_lines"], given)
         return await cursor.fetchall()

@@ -14,7 +14,7 @@ from taskyard.core.task import Accepted, Failure, NewTask, Task, TaskId
 from taskyard.core.wakeup import WakeUp
 from taskyard.storage import idempotency
 from taskyard.storage.attempts import taking_back
-from taskyard.storage.pool import AsyncConnection
+from taskyard.storage.pool import AsyncConnection, owned_by
 from taskyard.storage.sql import queries
 
 _SQL = queries("tasks")
@@ -119,7 +119,7 @@ def _accepted(row: tuple[Any, ...]) -> Accepted:
 async def get(connection: AsyncConnection, task_id: TaskId) -> Task | None:
     """Return one task, or None."""
     async with connection.cursor(row_factory=class_row(Task)) as cursor:
-        await cursor.execute(_SQL["get_task"], {"id": task_id})
+        await cursor.execute(_SQL["get_task"], {"id": task_id} | owned_by(connection))
         return await cursor.fetchone()
 
 
@@ -145,6 +145,7 @@ async def page(
         "created_after": created_after,
         "created_before": created_before,
         "limit": limit,
+        **owned_by(connection),
     }
     async with connection.cursor(row_factory=class_row(Task)) as cursor:
         await cursor.execute(_SQL["list_tasks"], given)
@@ -154,19 +155,21 @@ async def page(
 async def events(connection: AsyncConnection, task_id: TaskId) -> list[dict[str, Any]]:
     """Return the history of a task, in order."""
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_SQL["list_events"], {"id": task_id})
+        await cursor.execute(_SQL["list_events"], {"id": task_id} | owned_by(connection))
         return await cursor.fetchall()
 
 
 async def cancel_unstarted(connection: AsyncConnection, task_id: TaskId, reason: str) -> bool:
     """Cancel a task that has not started; return whether it was so."""
-    cursor = await connection.execute(_SQL["cancel_unstarted"], {"id": task_id, "reason": reason})
+    given = {"id": task_id, "reason": reason} | owned_by(connection)
+    cursor = await connection.execute(_SQL["cancel_unstarted"], given)
     return await cursor.fetchone() is not None
 
 
 async def request_cancel(connection: AsyncConnection, task_id: TaskId) -> bool:
     """Ask for a running task to be stopped; return whether it runs."""
-    cursor = await connection.execute(_SQL["request_cancel"], {"id": task_id})
+    given = {"id": task_id} | owned_by(connection)
+    cursor = await connection.execute(_SQL["request_cancel"], given)
     return await cursor.fetchone() is not None
 
 

@@ -6,7 +6,7 @@ from psycopg.rows import class_row
 
 from taskyard.core.task import Task, TaskId
 from taskyard.storage import tasks
-from taskyard.storage.pool import AsyncConnection
+from taskyard.storage.pool import AsyncConnection, owned_by
 from taskyard.storage.sql import queries
 
 _SQL = queries("waiting")
@@ -14,7 +14,7 @@ _SQL = queries("waiting")
 
 async def watch(connection: AsyncConnection, task_id: TaskId) -> Task | None:
     """Have the end of a task notified from now on; return it as it stands, or None."""
-    await connection.execute(_SQL["watch"], {"id": task_id})
+    await connection.execute(_SQL["watch"], {"id": task_id} | owned_by(connection))
     # Read after the mark: an end that came before it was not notified, but is seen here.
     return await tasks.get(connection, task_id)
 

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from taskyard.storage.pool import AsyncConnection
+from taskyard.core.principal import TenantId
+from taskyard.storage.pool import AsyncConnection, owned_by
 from taskyard.storage.sql import queries
 
 WebhookId = NewType("WebhookId", UUID)
@@ -21,6 +22,7 @@ class Webhook:
     """An endpoint that wants to hear of events. Its secrets stay in the database."""
 
     id: WebhookId
+    tenant: TenantId
     url: str
     events: list[str]
     description: str
@@ -54,28 +56,38 @@ class WebhookChange:
 
 async def insert(connection: AsyncConnection, new: NewWebhook) -> Webhook:
     """Store a new endpoint."""
-    stored = await _one(connection, "insert_webhook", asdict(new) | {"events": [*new.events]})
+    stored = await _one(
+        connection, "insert_webhook", asdict(new) | {"events": [*new.events]} | owned_by(connection)
+    )
     assert stored is not None
     return stored
 
 
-async def list_all(connection: AsyncConnection) -> list[Webhook]:
-    """Return all endpoints, the oldest first."""
+async def list_own(connection: AsyncConnection) -> list[Webhook]:
+    """Return all endpoints of a tenant, the oldest first."""
     async with connection.cursor(row_factory=class_row(Webhook)) as cursor:
-        await cursor.execute(_SQL["list_webhooks"])
+        await cursor.execute(_SQL["list_webhooks"], owned_by(connection))
+        return await cursor.fetchall()
+
+
+async def enabled(connection: AsyncConnection) -> list[Webhook]:
+    """Return every endpoint that is to be told, of all tenants."""
+    async with connection.cursor(row_factory=class_row(Webhook)) as cursor:
+        await cursor.execute(_SQL["enabled_webhooks"])
         return await cursor.fetchall()
 
 
 async def get(connection: AsyncConnection, webhook_id: WebhookId) -> Webhook | None:
     """Return one endpoint, or None."""
-    return await _one(connection, "get_webhook", {"id": webhook_id})
+    return await _one(connection, "get_webhook", {"id": webhook_id} | owned_by(connection))
 
 
 async def change(
     connection: AsyncConnection, webhook_id: WebhookId, wish: WebhookChange
 ) -> Webhook | None:
     """Change an endpoint; return it, or None if there is none."""
-    return await _one(connection, "change_webhook", asdict(wish) | {"id": webhook_id})
+    given = asdict(wish) | {"id": webhook_id} | owned_by(connection)
+    return await _one(connection, "change_webhook", given)
 
 
 async def disable(connection: AsyncConnection, webhook_id: WebhookId, *, reason: str) -> bool:
@@ -89,12 +101,13 @@ async def rotate(
 ) -> Webhook | None:
     """Give an endpoint another sealed secret; the former one signs as well during the overlap."""
     given = {"id": webhook_id, "secret": secret, "overlap": overlap.total_seconds()}
+    given |= owned_by(connection)
     return await _one(connection, "rotate_secret", given)
 
 
 async def delete(connection: AsyncConnection, webhook_id: WebhookId) -> bool:
     """Remove an endpoint with its deliveries; return whether there was one."""
-    given = {"id": webhook_id}
+    given = {"id": webhook_id} | owned_by(connection)
     return await (await connection.execute(_SQL["delete_webhook"], given)).fetchone() is not None
 
 

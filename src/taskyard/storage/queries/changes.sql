@@ -2,7 +2,7 @@
 
 -- name: changes_after
 -- The changes behind a position, in order, each with its age in seconds on the database's clock.
-SELECT position, task_id, seq, at, extract(epoch FROM now() - at)::double precision AS age,
+SELECT position, task_id, task_events.tenant, seq, at, extract(epoch FROM now() - at)::double precision AS age,
        type, pool, labels, task_events.state, task_events.generation, task_events.attempt,
        task_events.worker, task_events.reason, task_events.error
 FROM task_events JOIN tasks ON tasks.id = task_id

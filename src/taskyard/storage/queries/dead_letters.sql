@@ -8,7 +8,8 @@ SELECT id, type, pool, priority, state, reason, args, result, error, attempt, ma
        expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at,
        notify_url
 FROM tasks
-WHERE state IN ('failed', 'expired', 'quarantined')
+WHERE tenant = %(tenant)s AND state IN ('failed', 'expired', 'quarantined')
+  AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s)
   AND (%(before)s::uuid IS NULL OR id < %(before)s)
   AND (%(type)s::text IS NULL OR type = %(type)s)
   AND (%(pool)s::text IS NULL OR pool = %(pool)s)
@@ -25,7 +26,8 @@ LIMIT %(limit)s;
 -- only the newest are grouped: to fold a message takes longer than all the rest.
 WITH matching AS MATERIALIZED (
     SELECT id FROM tasks
-    WHERE state IN ('failed', 'expired', 'quarantined')
+    WHERE tenant = %(tenant)s AND state IN ('failed', 'expired', 'quarantined')
+      AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s)
       AND (%(type)s::text IS NULL OR type = %(type)s)
       AND (%(pool)s::text IS NULL OR pool = %(pool)s)
       AND (%(state)s::text IS NULL OR state = %(state)s)
@@ -52,7 +54,8 @@ LIMIT %(limit)s;
 -- The next ones above an id, the oldest first, with what must be looked at before a replay.
 SELECT id, type, args, generation
 FROM tasks
-WHERE state IN ('failed', 'expired', 'quarantined')
+WHERE tenant = %(tenant)s AND state IN ('failed', 'expired', 'quarantined')
+  AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s)
   AND id > %(after)s
   AND (%(type)s::text IS NULL OR type = %(type)s)
   AND (%(pool)s::text IS NULL OR pool = %(pool)s)
@@ -86,7 +89,7 @@ FROM (
         FROM unnest(%(ids)s::uuid[], %(generations)s::integer[], %(pools)s::text[])
             AS seen (id, generation, pool)
         JOIN tasks AS dead USING (id, generation)
-        WHERE dead.state IN ('failed', 'expired', 'quarantined')
+        WHERE dead.tenant = %(tenant)s AND dead.state IN ('failed', 'expired', 'quarantined')
         ORDER BY dead.id
         FOR UPDATE OF dead SKIP LOCKED
     ) AS still
@@ -105,7 +108,8 @@ UPDATE tasks SET
     queued_at = NULL, started_at = NULL, finished_at = NULL,
     expires_at = CASE WHEN expires_at > now() THEN expires_at END,
     deadline_at = CASE WHEN deadline_at > now() THEN deadline_at END
-WHERE id = %(id)s AND state = %(state)s AND generation = %(generation)s
+WHERE id = %(id)s AND tenant = %(tenant)s AND state = %(state)s AND generation = %(generation)s
+  AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s)
   AND state IN ('failed', 'expired', 'quarantined', 'cancelled')
 RETURNING id, pg_notify('taskyard_dispatch', '');
 
@@ -117,7 +121,9 @@ FROM (
     SELECT seq, state, attempt, generation, worker, at,
            lead(at) OVER history AS ended_at, lead(state) OVER history AS outcome,
            lead(reason) OVER history AS ended_because, lead(error) OVER history AS ended_with
-    FROM task_events WHERE task_id = %(id)s
+    FROM task_events WHERE task_id = %(id)s AND tenant = %(tenant)s
+      AND (%(types)s::text IS NULL
+           OR EXISTS (SELECT FROM tasks WHERE id = %(id)s AND type || '.' ~ %(types)s))
     WINDOW history AS (ORDER BY seq)
 ) AS event
 WHERE state = 'running'

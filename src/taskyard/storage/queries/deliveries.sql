@@ -2,11 +2,12 @@
 
 -- name: insert_deliveries
 -- What is to be sent, once for each change and target.
-INSERT INTO webhook_deliveries (id, webhook_id, url, endpoint, task_id, seq, event, body)
-SELECT given.* FROM unnest(%(ids)s::uuid[], %(webhook_ids)s::uuid[], %(urls)s::text[],
+INSERT INTO webhook_deliveries (
+    id, tenant, webhook_id, url, endpoint, task_id, seq, event, body)
+SELECT given.* FROM unnest(%(ids)s::uuid[], %(tenants)s::text[], %(webhook_ids)s::uuid[], %(urls)s::text[],
                            %(endpoints)s::text[], %(task_ids)s::uuid[], %(seqs)s::integer[],
                            %(events)s::text[], %(bodies)s::text[])
-    AS given (id, webhook_id, url, endpoint, task_id, seq, event, body)
+    AS given (id, tenant, webhook_id, url, endpoint, task_id, seq, event, body)
 -- An endpoint that was removed meanwhile wants nothing any more.
 WHERE webhook_id IS NULL OR EXISTS (SELECT FROM webhooks WHERE id = webhook_id FOR KEY SHARE)
 ON CONFLICT DO NOTHING;
@@ -65,7 +66,7 @@ RETURNING id;
 SELECT id, task_id, seq, event, state, attempts, created_at, next_try_at, tried_at, finished_at,
        response_status, response_body, fault
 FROM webhook_deliveries
-WHERE webhook_id = %(webhook_id)s
+WHERE webhook_id = %(webhook_id)s AND tenant = %(tenant)s
   AND (%(before)s::uuid IS NULL OR id < %(before)s)
   AND (%(state)s::text IS NULL OR state = %(state)s)
 ORDER BY id DESC LIMIT %(limit)s;
@@ -74,7 +75,7 @@ ORDER BY id DESC LIMIT %(limit)s;
 -- Send once more, with the whole schedule before it. No row: there is none, or it is being sent.
 UPDATE webhook_deliveries SET
     state = 'pending', attempts = 0, next_try_at = now(), finished_at = NULL, fault = NULL
-WHERE id = %(id)s AND webhook_id = %(webhook_id)s
+WHERE id = %(id)s AND webhook_id = %(webhook_id)s AND tenant = %(tenant)s
 RETURNING id, task_id, seq, event, state, attempts, created_at, next_try_at, tried_at, finished_at,
           response_status, response_body, fault;
 

@@ -4,35 +4,37 @@
 -- Take events in, each once: what is there already is left out. They are taken in the order of their
 -- names, so that no two statements wait for each other. They come as one JSON text: to quote JSON in
 -- the elements of an array took a third of the time of an ingest (measured).
-INSERT INTO inbox_events (key, source, id, type, subject, time, state, reason, document, tasks)
-SELECT key, source, id, type, subject, time, state, reason, document, tasks
+INSERT INTO inbox_events (key, tenant, source, id, type, subject, time, state, reason, document, tasks)
+SELECT key, tenant, source, id, type, subject, time, state, reason, document, tasks
 FROM jsonb_to_recordset(%(events)s::jsonb)
-    AS given (key uuid, source text, id text, type text, subject text, time timestamptz,
+    AS given (key uuid, tenant text, source text, id text, type text, subject text, time timestamptz,
               state text, reason text, document jsonb, tasks jsonb)
-ORDER BY source COLLATE "C", id COLLATE "C", key
-ON CONFLICT (source, id) DO NOTHING
+ORDER BY tenant COLLATE "C", source COLLATE "C", id COLLATE "C", key
+ON CONFLICT (tenant, source, id) DO NOTHING
 RETURNING key;
 
 -- name: find_events
 -- What became of events that are there already.
-SELECT key, source, id, type, subject, time, received_at, state, reason, generation, document,
+SELECT key, tenant, source, id, type, subject, time, received_at, state, reason, generation, document,
        tasks
 FROM inbox_events
-WHERE (source, id) IN (SELECT * FROM unnest(%(sources)s::text[], %(ids)s::text[]));
+WHERE (tenant, source, id) IN (
+    SELECT * FROM unnest(%(tenants)s::text[], %(sources)s::text[], %(ids)s::text[]));
 
 -- name: get_event
 -- One event, by our own key.
-SELECT key, source, id, type, subject, time, received_at, state, reason, generation, document,
+SELECT key, tenant, source, id, type, subject, time, received_at, state, reason, generation, document,
        tasks
-FROM inbox_events WHERE key = %(key)s;
+FROM inbox_events WHERE key = %(key)s AND tenant = %(tenant)s;
 
 -- name: list_events
 -- One page, newest first: UUIDv7 keys are in the order of their making. `matching` is a regular
 -- expression on the type with a dot behind it.
-SELECT key, source, id, type, subject, time, received_at, state, reason, generation, document,
+SELECT key, tenant, source, id, type, subject, time, received_at, state, reason, generation, document,
        tasks
 FROM inbox_events
-WHERE (%(below)s::uuid IS NULL OR key < %(below)s)
+WHERE tenant = %(tenant)s
+  AND (%(below)s::uuid IS NULL OR key < %(below)s)
   AND (%(since)s::uuid IS NULL OR key >= %(since)s)
   AND (%(until)s::uuid IS NULL OR key < %(until)s)
   AND (%(source)s::text IS NULL OR source = %(source)s)
@@ -44,20 +46,20 @@ LIMIT %(limit)s;
 
 -- name: walk_events
 -- The next events in the order of their arrival.
-SELECT key, source, id, type, subject, time, received_at, state, reason, generation, document,
+SELECT key, tenant, source, id, type, subject, time, received_at, state, reason, generation, document,
        tasks
 FROM inbox_events
-WHERE key > %(after)s AND key < %(until)s
+WHERE tenant = %(tenant)s AND key > %(after)s AND key < %(until)s
   AND (%(matching)s::text IS NULL OR type || '.' ~ %(matching)s)
 ORDER BY key
 LIMIT %(limit)s;
 
 -- name: take_events
 -- The same, kept from others until the transaction ends.
-SELECT key, source, id, type, subject, time, received_at, state, reason, generation, document,
+SELECT key, tenant, source, id, type, subject, time, received_at, state, reason, generation, document,
        tasks
 FROM inbox_events
-WHERE key > %(after)s AND key < %(until)s
+WHERE tenant = %(tenant)s AND key > %(after)s AND key < %(until)s
   AND (%(matching)s::text IS NULL OR type || '.' ~ %(matching)s)
 ORDER BY key
 LIMIT %(limit)s

@@ -6,8 +6,8 @@ SELECT value::text FROM task_memos WHERE task_id = %(id)s AND step = %(step)s;
 
 -- name: keep_memo
 -- Keep the value of a step, if the lease is still ours. Said again it changes nothing.
-INSERT INTO task_memos (task_id, step, value)
-SELECT id, %(step)s::text, %(value)s::jsonb FROM tasks
+INSERT INTO task_memos (task_id, tenant, step, value)
+SELECT id, tenant, %(step)s::text, %(value)s::jsonb FROM tasks
 WHERE id = %(id)s AND lease_token = %(token)s
 ON CONFLICT (task_id, step) DO UPDATE SET value = task_memos.value
 RETURNING task_id;

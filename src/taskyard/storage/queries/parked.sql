@@ -2,15 +2,16 @@
 
 -- name: park
 -- Keep what arrived, with the reason; what is parked already gets the new reason.
-INSERT INTO parked_events (key, reason, detail, source, id, type, content_type, content_encoding,
+INSERT INTO parked_events (key, tenant, reason, detail, source, id, type, content_type, content_encoding,
                            user_id, attributes, body, size)
-SELECT key, reason, detail, source, id, type, content_type, content_encoding,
+SELECT key, tenant, reason, detail, source, id, type, content_type, content_encoding,
        user_id, attributes::jsonb, body, size
-FROM unnest(%(keys)s::uuid[], %(reasons)s::text[], %(details)s::text[], %(sources)s::text[],
+FROM unnest(%(keys)s::uuid[], %(tenants)s::text[], %(reasons)s::text[],
+            %(details)s::text[], %(sources)s::text[],
             %(ids)s::text[], %(types)s::text[], %(content_types)s::text[],
             %(content_encodings)s::text[], %(user_ids)s::text[], %(attributes)s::text[],
             %(bodies)s::bytea[], %(sizes)s::integer[])
-    AS given (key, reason, detail, source, id, type, content_type, content_encoding,
+    AS given (key, tenant, reason, detail, source, id, type, content_type, content_encoding,
               user_id, attributes, body, size)
 ON CONFLICT (key) DO UPDATE SET reason = excluded.reason, detail = excluded.detail;
 
@@ -20,7 +21,8 @@ SELECT key, parked_at, parked_events.reason, detail, parked_events.source, parke
        parked_events.type, content_type, content_encoding, user_id, attributes,
        substr(body, 1, %(shown)s) AS body, size, replays, document, generation, tasks
 FROM parked_events LEFT JOIN inbox_events USING (key)
-WHERE (%(below)s::uuid IS NULL OR key < %(below)s)
+WHERE parked_events.tenant = %(tenant)s
+  AND (%(below)s::uuid IS NULL OR key < %(below)s)
   AND (%(since)s::uuid IS NULL OR key >= %(since)s)
   AND (%(until)s::uuid IS NULL OR key < %(until)s)
   AND (%(reason)s::text IS NULL OR parked_events.reason = %(reason)s)
@@ -35,7 +37,7 @@ SELECT key, parked_at, parked_events.reason, detail, parked_events.source, parke
        parked_events.type, content_type, content_encoding, user_id, attributes,
        body, size, replays, document, generation, tasks
 FROM parked_events LEFT JOIN inbox_events USING (key)
-WHERE key > %(after)s
+WHERE parked_events.tenant = %(tenant)s AND key > %(after)s
   AND (%(key)s::uuid IS NULL OR key = %(key)s)
   AND (%(since)s::uuid IS NULL OR key >= %(since)s)
   AND (%(until)s::uuid IS NULL OR key < %(until)s)

@@ -79,7 +79,9 @@ SELECT id, type, pool, priority, state, reason, args, result, error, attempt, ma
        generation, error_count, crash_count, progress, labels, worker, created_at, due_at,
        expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at,
        notify_url
-FROM tasks WHERE id = %(id)s;
+FROM tasks
+WHERE id = %(id)s AND tenant = %(tenant)s
+  AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s);
 
 -- name: list_tasks
 -- One page, newest first: UUIDv7 ids are in the order of their making.
@@ -88,7 +90,9 @@ SELECT id, type, pool, priority, state, reason, args, result, error, attempt, ma
        expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at,
        notify_url
 FROM tasks
-WHERE (%(before)s::uuid IS NULL OR id < %(before)s)
+WHERE tenant = %(tenant)s
+  AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s)
+  AND (%(before)s::uuid IS NULL OR id < %(before)s)
   AND (%(type)s::text IS NULL OR type = %(type)s)
   AND (%(state)s::text IS NULL OR state = %(state)s)
   AND (%(pool)s::text IS NULL OR pool = %(pool)s)
@@ -101,12 +105,17 @@ LIMIT %(limit)s;
 -- name: list_events
 -- The history of one task, in order.
 SELECT seq, at, state, generation, attempt, worker, reason, error, detail
-FROM task_events WHERE task_id = %(id)s ORDER BY seq;
+FROM task_events WHERE task_id = %(id)s AND tenant = %(tenant)s
+  AND (%(types)s::text IS NULL
+       OR EXISTS (SELECT FROM tasks WHERE id = %(id)s AND type || '.' ~ %(types)s))
+ORDER BY seq;
 
 -- name: cancel_unstarted
 -- Cancel a task that has not started. No row: it started, ended or never was.
 UPDATE tasks SET state = 'cancelled', reason = %(reason)s, finished_at = now()
-WHERE id = %(id)s AND state IN ('scheduled', 'pending', 'queued', 'retrying')
+WHERE id = %(id)s AND tenant = %(tenant)s
+  AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s)
+  AND state IN ('scheduled', 'pending', 'queued', 'retrying')
 RETURNING id;
 
 -- name: promote_due
@@ -196,7 +205,8 @@ FOR UPDATE SKIP LOCKED;
 -- name: request_cancel
 -- Ask the worker of a running task to stop it. No row: it does not run.
 UPDATE tasks SET cancel_requested_at = coalesce(cancel_requested_at, now())
-WHERE id = %(id)s AND state = 'running'
+WHERE id = %(id)s AND tenant = %(tenant)s AND state = 'running'
+  AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s)
 RETURNING pg_notify('taskyard_stop', id::text);
 
 -- name: count_pending

@@ -3,7 +3,8 @@
 -- name: watch
 -- Have the end of a task notified. No row: it was watched already, has ended, or never was.
 UPDATE tasks SET watched = true
-WHERE id = %(id)s AND NOT watched AND finished_at IS NULL
+WHERE id = %(id)s AND tenant = %(tenant)s AND NOT watched AND finished_at IS NULL
+  AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s)
   -- A mark that a crash undoes was waited with by nobody: their connections are gone as well.
   AND set_config('synchronous_commit', 'off', true) > '';
 

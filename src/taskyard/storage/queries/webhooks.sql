@@ -2,22 +2,28 @@
 
 -- name: insert_webhook
 -- A new endpoint.
-INSERT INTO webhooks (id, url, events, description, secret)
-VALUES (%(id)s, %(url)s, %(events)s, %(description)s, %(secret)s)
-RETURNING id, url, events, description, created_at, enabled_at, disabled_at, disabled_because,
+INSERT INTO webhooks (id, tenant, url, events, description, secret)
+VALUES (%(id)s, %(tenant)s, %(url)s, %(events)s, %(description)s, %(secret)s)
+RETURNING id, tenant, url, events, description, created_at, enabled_at, disabled_at, disabled_because,
           former_until;
 
 -- name: list_webhooks
--- All endpoints, the oldest first.
-SELECT id, url, events, description, created_at, enabled_at, disabled_at, disabled_because,
+-- All endpoints of a tenant, the oldest first.
+SELECT id, tenant, url, events, description, created_at, enabled_at, disabled_at, disabled_because,
        former_until
-FROM webhooks ORDER BY id;
+FROM webhooks WHERE tenant = %(tenant)s ORDER BY id;
+
+-- name: enabled_webhooks
+-- Whom changes are told, of all tenants.
+SELECT id, tenant, url, events, description, created_at, enabled_at, disabled_at, disabled_because,
+       former_until
+FROM webhooks WHERE disabled_at IS NULL ORDER BY id;
 
 -- name: get_webhook
 -- One endpoint.
-SELECT id, url, events, description, created_at, enabled_at, disabled_at, disabled_because,
+SELECT id, tenant, url, events, description, created_at, enabled_at, disabled_at, disabled_because,
        former_until
-FROM webhooks WHERE id = %(id)s;
+FROM webhooks WHERE id = %(id)s AND tenant = %(tenant)s;
 
 -- name: change_webhook
 -- Change what is given. What happened while it was disabled is not its own.
@@ -31,8 +37,8 @@ UPDATE webhooks SET
                        WHEN NOT %(disabled)s THEN NULL ELSE disabled_at END,
     disabled_because = CASE WHEN %(disabled)s THEN coalesce(disabled_because, 'by request')
                             WHEN NOT %(disabled)s THEN NULL ELSE disabled_because END
-WHERE id = %(id)s
-RETURNING id, url, events, description, created_at, enabled_at, disabled_at, disabled_because,
+WHERE id = %(id)s AND tenant = %(tenant)s
+RETURNING id, tenant, url, events, description, created_at, enabled_at, disabled_at, disabled_because,
           former_until;
 
 -- name: disable_webhook
@@ -45,10 +51,10 @@ RETURNING id;
 -- Another secret; the former one signs as well for a while.
 UPDATE webhooks SET former_secret = secret, secret = %(secret)s,
                     former_until = now() + %(overlap)s * interval '1 second'
-WHERE id = %(id)s
-RETURNING id, url, events, description, created_at, enabled_at, disabled_at, disabled_because,
+WHERE id = %(id)s AND tenant = %(tenant)s
+RETURNING id, tenant, url, events, description, created_at, enabled_at, disabled_at, disabled_because,
           former_until;
 
 -- name: delete_webhook
 -- Remove an endpoint, with what is on its way to it.
-DELETE FROM webhooks WHERE id = %(id)s RETURNING id;
+DELETE FROM webhooks WHERE id = %(id)s AND tenant = %(tenant)s RETURNING id;

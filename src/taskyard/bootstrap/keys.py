@@ -1,0 +1,90 @@
+"""API keys, as operators make and end them: straight in the database."""
+
+import secrets
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from taskyard.bootstrap.surroundings import ADMIN_KEY, secret_file
+from taskyard.core.errors import Unauthenticated
+from taskyard.core.principal import DEFAULT_TENANT, Scope, TenantId
+from taskyard.settings import Settings
+
+if TYPE_CHECKING:
+    from taskyard.services.keys import KeyWish
+    from taskyard.storage.api_keys import ApiKey
+
+
+async def create_key(given: Settings, wish: "KeyWish") -> "tuple[str, ApiKey]":
+    """Make a key; return what is shown once, and the rest. Raises InvalidRequest."""
+    from taskyard.services.keys import PREFIX_BYTES, SECRET_BYTES, make_key
+    from taskyard.storage.pool import connect
+
+    chance = secrets.token_bytes(PREFIX_BYTES + SECRET_BYTES)
+    async with await connect(given.database_url, name="keys") as connection:
+        return await make_key(connection, wish, chance=chance, pepper=given.key_pepper)
+
+
+async def list_keys(given: Settings, tenant: TenantId | None) -> "list[ApiKey]":
+    """Return all keys, or those of one tenant."""
+    from taskyard.storage import api_keys
+    from taskyard.storage.pool import connect
+
+    async with await connect(given.database_url, name="keys") as connection:
+        return await api_keys.list_all(connection, tenant)
+
+
+async def revoke_key(
+    given: Settings, prefix: str, overlap: timedelta = timedelta(0)
+) -> "ApiKey | None":
+    """End a key, now or after an overlap; return it, or None if there is none that is valid."""
+    from taskyard.storage import api_keys
+    from taskyard.storage.pool import connect
+
+    async with await connect(given.database_url, name="keys") as connection:
+        return await api_keys.revoke(connection, prefix, overlap=overlap)
+
+
+async def rotate_key(
+    given: Settings, prefix: str, overlap: timedelta
+) -> "tuple[str, ApiKey] | None":
+    """Make another key like one, which ends after an overlap; None if there is none."""
+    old = await revoke_key(given, prefix, max(overlap, timedelta(milliseconds=1)))
+    if old is None:
+        return None
+    from taskyard.services.keys import KeyWish
+
+    wish = KeyWish(
+        tenant=old.tenant,
+        name=old.name,
+        scopes=frozenset(Scope(each) for each in old.scopes),
+        patterns=tuple(old.patterns),
+        created_by=f"rotation of tk_{prefix}",
+    )
+    return await create_key(given, wish)
+
+
+async def first_key(given: Settings, folder: Path) -> tuple[str, bool]:
+    """Return the admin key of a stack and whether it was made now; it is kept in a file, 0600."""
+    from taskyard.services.keys import ApiKeys, KeyWish
+    from taskyard.storage.pool import open_pool
+
+    file = folder / ADMIN_KEY
+    if file.exists():
+        key = file.read_text().strip()
+        async with open_pool(given.database_url, name="keys", size=1) as pool:
+            try:
+                await ApiKeys(pool, pepper=given.key_pepper).principal_of(key)
+            except Unauthenticated:
+                file.unlink()  # of another database, or of another pepper
+            else:
+                return key, False
+    wish = KeyWish(
+        tenant=DEFAULT_TENANT,
+        name="the first key",
+        scopes=frozenset({Scope.ADMIN}),
+        created_by="taskyard up",
+    )
+    key, _ = await create_key(replace(given), wish)
+    return secret_file(file, lambda: key), True
