@@ -39,7 +39,10 @@ def submit_at_once(gateway: Gateway, *, connections: int, seconds: int) -> Load:
     url = f"{gateway.url.geturl()}/v1/tasks"
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(_SCRIPT), url]
     done = subprocess.run(
-        [*command, "--", json.dumps(TASK)], check=True, capture_output=True, text=True
+        [*command, "--", json.dumps(TASK), *gateway.headers.values()],
+        check=True,
+        capture_output=True,
+        text=True,
     )
     seen = json.loads(done.stdout.splitlines()[-1])
     if seen["refused"] or seen["broken"]:
@@ -53,7 +56,7 @@ def submit_batches(gateway: Gateway, *, size: int, batches: int) -> float:
     client = _client(gateway)
     start = time.perf_counter()
     for _ in range(batches):
-        reply = _exchange(client, "POST", "/v1/tasks/batch", body)
+        reply = _exchange(gateway, client, "POST", "/v1/tasks/batch", body)
         if reply["accepted"] != size:
             raise LoadFailed(f"{gateway.name}: {reply['rejected']} of {size} were rejected")
     seconds = time.perf_counter() - start
@@ -73,11 +76,11 @@ def round_trips(gateway: Gateway, *, count: int) -> tuple[list[float], float]:
     polls, polled = 0, 0.0
     for _ in range(count):
         start = time.perf_counter()
-        path = f"/v1/tasks/{_exchange(client, 'POST', '/v1/tasks', body)['id']}"
+        path = f"/v1/tasks/{_exchange(gateway, client, 'POST', '/v1/tasks', body)['id']}"
         accepted = time.perf_counter()
         while True:
             polls += 1
-            if gateway.has_ended(_exchange(client, "GET", path)):
+            if gateway.has_ended(_exchange(gateway, client, "GET", path)):
                 break
             if time.perf_counter() - start > _RESULT_WITHIN:
                 raise LoadFailed(f"{gateway.name}: no result at {path} in {_RESULT_WITHIN:g} s")
@@ -94,8 +97,10 @@ def _client(gateway: Gateway) -> HTTPConnection:
     return HTTPConnection(gateway.url.hostname, gateway.url.port, timeout=60)
 
 
-def _exchange(client: HTTPConnection, method: str, path: str, body: bytes | None = None) -> Any:
-    client.request(method, path, body=body, headers=_JSON)
+def _exchange(
+    gateway: Gateway, client: HTTPConnection, method: str, path: str, body: bytes | None = None
+) -> Any:
+    client.request(method, path, body=body, headers={**_JSON, **gateway.headers})
     reply = client.getresponse()
     content = reply.read()
     if reply.status >= 400:

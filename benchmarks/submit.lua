@@ -1,9 +1,10 @@
--- wrk: POST the body given after `--` again and again; at the end print one line of JSON.
+-- wrk: POST the body, and the Authorization, given after `--` again and again; at the end print one line of JSON.
 
 function init(args)
   wrk.method = "POST"
   wrk.body = args[1]
   wrk.headers["Content-Type"] = "application/json"
+  if args[2] then wrk.headers["Authorization"] = args[2] end
 end
 
 function done(summary, latency, requests)

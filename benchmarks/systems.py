@@ -45,6 +45,11 @@ class Gateway(System, Protocol):
         """Where it listens."""
         ...
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What lets a request in."""
+        ...
+
     def has_ended(self, shown: dict[str, Any]) -> bool:
         """Return whether the answer to GET /v1/tasks/{id} shows an ended task."""
         ...

@@ -18,6 +18,7 @@ import httpx
 import psutil
 import psycopg
 
+BEARER = f"Bearer {os.environ.get('TASKYARD_API_KEY', '')}"
 API = os.environ.get("TASKYARD_API_URL", "http://127.0.0.1:8000")
 DATABASE = os.environ.get("TASKYARD_DATABASE_URL", "")
 RATE, REQUESTS, CROWD, QUIET = 20, 400, 1000, 15.0
@@ -39,7 +40,8 @@ async def ask(path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Send a GET over a connection of its own. A pool of a thousand would measure the client."""
     place = httpx.URL(API)
     reader, writer = await asyncio.open_connection(place.host, place.port)
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: {place.host}\r\n\r\n".encode())
+    head = f"GET {path} HTTP/1.1\r\nHost: {place.host}\r\nAuthorization: {BEARER}\r\n\r\n"
+    writer.write(head.encode())
     return reader, writer
 
 
@@ -116,7 +118,9 @@ async def streams(http: httpx.AsyncClient) -> dict[str, Any]:
 
 
 async def main() -> None:
-    async with httpx.AsyncClient(base_url=API, timeout=120) as http:
+    async with httpx.AsyncClient(
+        base_url=API, timeout=120, headers={"Authorization": BEARER}
+    ) as http:
         for measure in (submit_and_wait, crowd, streams):
             found = await measure(http)
             print(json.dumps({measure.__name__: found, "load": os.getloadavg()[0]}), flush=True)

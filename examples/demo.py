@@ -149,7 +149,7 @@ def main() -> int:
         console.print("TASKYARD_API_URL is not set; run: taskyard up -- python examples/demo.py")
         return 2
     try:
-        with Client(url) as client:
+        with Client(url, key=os.environ.get("TASKYARD_API_KEY")) as client:
             ids = submit(client)
             console.print(f"{len(ids)} tasks submitted to {url}")
             tasks = watch(client, ids, console)

@@ -3,7 +3,7 @@
 #
 #   examples/submit.sh image.thumbnail '{"source": "inputs/coffee.png", "width": 64}'
 #
-# The gateway is at TASKYARD_API_URL, else at http://127.0.0.1:8000.
+# The gateway is at TASKYARD_API_URL, else at http://127.0.0.1:8000; the API key is in TASKYARD_API_KEY.
 set -eu
 
 if [ $# -lt 1 ] || [ $# -gt 2 ]; then
@@ -21,7 +21,8 @@ body="{\"type\": \"$type\", \"args\": $args}"
 
 ask() {
     curl --silent --show-error --fail-with-body \
-        --retry 5 --retry-connrefused --retry-max-time 30 "$@"
+        --retry 5 --retry-connrefused --retry-max-time 30 \
+        -H "Authorization: Bearer ${TASKYARD_API_KEY:?holds no key; taskyard up puts one into .taskyard/admin-key}" "$@"
 }
 
 if ! task=$(ask "$api/v1/tasks" \

@@ -2,13 +2,18 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
+from quart import Response
+from quart.testing import QuartClient
 from quart.typing import TestClientProtocol as HttpClient
+from werkzeug.datastructures import Headers
 
 from taskyard.api.app import create_app
 from taskyard.api.parts import Parts
 from taskyard.broker.publisher import open_publisher
 from taskyard.broker.wakeup import exchange_name
+from taskyard.core.principal import DEFAULT_TENANT, Principal, Scope
 from taskyard.core.routing import Pool, RoutingTable
 from taskyard.dev.processes import free_port
 from taskyard.services.catalog import Catalog
@@ -20,6 +25,45 @@ from taskyard.services.watch import open_watch
 from taskyard.storage.pool import open_pool
 
 TABLE = RoutingTable(pools={"p": Pool(name="p", tasks=("a.*",), modules=("m",))}, defaults={})
+
+
+class Keyring:
+    """Knows principals by what they show. Everybody who shows something else is an admin."""
+
+    def __init__(self, **known: Principal) -> None:
+        self._known = known
+
+    async def principal_of(self, token: str) -> Principal:
+        return self._known.get(token, ADMIN)
+
+
+ADMIN = Principal(tenant=DEFAULT_TENANT, name="tests", scopes=frozenset({Scope.ADMIN}))
+ANYBODY = Keyring()
+
+
+class BearingClient(QuartClient):
+    """A client that shows something, if the test says no other."""
+
+    async def _make_request(
+        self, path: str, method: str, headers: Any, *more: Any, **named: Any
+    ) -> Response:
+        return await super()._make_request(path, method, _bearing(headers), *more, **named)
+
+    def request(self, path: str, *, headers: Any = None, **named: Any) -> Any:
+        return super().request(path, headers=_bearing(headers), **named)
+
+
+def _bearing(headers: Any) -> Headers:
+    shown = Headers(headers or {})
+    shown.setdefault("Authorization", "Bearer anybody")
+    return shown
+
+
+def client_of(parts: Parts) -> HttpClient:
+    """Return a client of the application over some parts."""
+    app = create_app(parts)
+    app.test_client_class = BearingClient
+    return app.test_client()
 
 
 @asynccontextmanager
@@ -36,6 +80,7 @@ async def open_parts(database_url: str, table: RoutingTable = TABLE) -> AsyncIte
             intake=await enter(open_intake(pool, fresh, largest_backlog=100_000)), fresh=fresh,
             catalog=Catalog(), waiting=await enter(open_waiting(pool, database_url)),
             stream=await enter(open_stream(pool)), watch=await enter(open_watch(pool)),
+            authenticator=ANYBODY,
         )  # fmt: skip
 
 
@@ -43,4 +88,4 @@ async def open_parts(database_url: str, table: RoutingTable = TABLE) -> AsyncIte
 async def api(database_url: str, table: RoutingTable = TABLE) -> AsyncIterator[HttpClient]:
     """A client of one API process."""
     async with open_parts(database_url, table) as parts:
-        yield create_app(parts).test_client()
+        yield client_of(parts)

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import psycopg
@@ -18,6 +19,9 @@ import pytest
 from taskyard.dev import start_servers
 from taskyard.dev.install import Missing
 from taskyard.dev.rabbitmq import is_installed
+
+if TYPE_CHECKING:
+    from taskyard.storage.pool import AsyncConnection
 
 _VHOSTS = 8
 _DATABASE, _BROKER, _WHY = "TEST_DATABASE_URL", "TEST_AMQP_URL", "TEST_SERVERS_MISSING"
@@ -114,9 +118,11 @@ def _database(server: str, name: str) -> str:
 
 
 @pytest.fixture
-async def connection(database_url: str) -> AsyncIterator[psycopg.AsyncConnection]:
-    """A connection to this test's database."""
+async def connection(database_url: str) -> AsyncIterator["AsyncConnection"]:
+    """A connection to this test's database, on behalf of the first tenant; it sees all rows."""
+    from taskyard.core.principal import DEFAULT_TENANT, Owner
     from taskyard.storage.pool import connect
 
     async with await connect(database_url, name="tests") as opened:
+        opened.owner = Owner(DEFAULT_TENANT)
         yield opened

@@ -65,6 +65,26 @@ class Gateway:
     log: Path
     env: dict[str, str]
 
+    @property
+    def url(self) -> str:
+        """Where the API listens."""
+        return str(self.ready["api_url"])
+
+    @property
+    def key(self) -> str:
+        """An admin key."""
+        return str(self.ready["api_key"])
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What lets a request in."""
+        return {"Authorization": f"Bearer {self.key}"}
+
+    @property
+    def reach(self) -> dict[str, str]:
+        """The environment of whoever is to call this gateway."""
+        return {"TASKYARD_API_URL": self.url, "TASKYARD_API_KEY": self.key}
+
     def submit(self, task_type: str, args: Json | None = None, **more: Any) -> Json:
         """Submit a task that must be accepted."""
         response = self.http.post("/v1/tasks", json={"type": task_type, "args": args or {}, **more})
@@ -163,7 +183,8 @@ def gateway(**settings: str) -> Iterator[Gateway]:
             line = process.stdout.readline()
             assert line, f"the stack did not start:\n{log.read_text()[-4000:]}"
             ready = json.loads(line)
-            with httpx.Client(base_url=ready["api_url"], timeout=30) as http:
+            headers = {"Authorization": f"Bearer {ready['api_key']}"}
+            with httpx.Client(base_url=ready["api_url"], timeout=30, headers=headers) as http:
                 yield Gateway(process, http, ready, log, env)
         finally:
             if process.poll() is None:

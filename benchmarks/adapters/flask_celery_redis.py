@@ -5,7 +5,7 @@ import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult
@@ -37,6 +37,7 @@ class FlaskCeleryRedis:
     url: SplitResult
     redis_port: int
     worker: subprocess.Popen[bytes]
+    headers: dict[str, str] = field(default_factory=dict)
     name: str = "flask + celery + redis"
 
     def workers_paused(self) -> AbstractContextManager[None]:

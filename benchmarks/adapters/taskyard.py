@@ -42,6 +42,7 @@ class Taskyard:
     process: subprocess.Popen[bytes]
     database: psycopg.Connection[Any]
     amqp_url: SplitResult
+    headers: dict[str, str]
     name: str = "taskyard"
 
     def workers_paused(self) -> AbstractContextManager[None]:
@@ -130,6 +131,7 @@ def start(
                 process=process,
                 database=database,
                 amqp_url=urlsplit(ready["amqp_url"]),
+                headers={"Authorization": f"Bearer {ready['api_key']}"},
             )
             system.clear()  # what an earlier run left unfinished would be waited for
             yield system

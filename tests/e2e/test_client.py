@@ -18,7 +18,7 @@ from tests.stack import Gateway, environment
 def test_a_task_is_submitted_and_read_in_every_way(yard: Gateway) -> None:
     """What the client returns is what the API holds, typed."""
     label = uuid4().hex
-    with Client(yard.ready["api_url"]) as client:
+    with Client(yard.url, key=yard.key) as client:
         accepted = client.submit("calm.add", {"a": 1, "b": 2}, priority=7, labels={"run": label})
         assert (accepted.type, accepted.pool, accepted.priority) == ("calm.add", "calm", 7)
         task = client.wait(accepted.id, within=20)
@@ -36,7 +36,7 @@ def test_a_task_is_submitted_and_read_in_every_way(yard: Gateway) -> None:
 def test_a_task_that_fails_is_returned_and_replayed(yard: Gateway) -> None:
     """It raises nothing; the dead letters know of it; with other arguments it runs again."""
     label = uuid4().hex
-    with Client(yard.ready["api_url"]) as client:
+    with Client(yard.url, key=yard.key) as client:
         options = {"message": "no", "permanent": True}
         task = client.submit_and_wait("quick.fail", options, labels={"run": label}, within=20)
         assert (task.state, task.succeeded) == ("failed", False)
@@ -54,7 +54,7 @@ def test_a_task_that_fails_is_returned_and_replayed(yard: Gateway) -> None:
 
 def test_cancel_gives_a_receipt_or_says_that_it_is_too_late(yard: Gateway) -> None:
     """What has not started is prevented; what has ended is a problem with a code."""
-    with Client(yard.ready["api_url"]) as client:
+    with Client(yard.url, key=yard.key) as client:
         accepted = client.submit("quick.echo", delay="1h")
         receipt = client.cancel(accepted.id)
         assert (receipt.receipt, receipt.task.state) == ("prevented", "cancelled")
@@ -65,7 +65,7 @@ def test_cancel_gives_a_receipt_or_says_that_it_is_too_late(yard: Gateway) -> No
 
 def test_a_refusal_names_every_fault(yard: Gateway) -> None:
     """Where, and what is wrong there."""
-    with Client(yard.ready["api_url"]) as client:
+    with Client(yard.url, key=yard.key) as client:
         with pytest.raises(TaskyardProblem) as refused:
             client.submit("calm.add", {"a": "x"}, priority=4)
         assert refused.value.code == "invalid-arguments"
@@ -78,7 +78,7 @@ def test_a_refusal_names_every_fault(yard: Gateway) -> None:
 
 def test_the_yard_is_shown(yard: Gateway) -> None:
     """Task types with their schema, routes, pools."""
-    with Client(yard.ready["api_url"]) as client:
+    with Client(yard.url, key=yard.key) as client:
         assert "calm.add" in {each.type for each in client.task_types().items}
         assert client.task_type("calm.add").schema["required"] == ["a", "b"]
         assert client.explain("calm.add").pool == "calm"
@@ -90,7 +90,7 @@ def test_a_task_is_watched_to_its_end(yard: Gateway, tmp_path: Path) -> None:
     """Every change in order, the progress between; behind the last id there is no more."""
     fifo = tmp_path / "end"
     os.mkfifo(fifo)
-    with Client(yard.ready["api_url"]) as client:
+    with Client(yard.url, key=yard.key) as client:
         task = client.submit("quick.wait", {"path": str(fifo)})
         told = []
         for news in client.watch(task.id):
@@ -112,7 +112,7 @@ async def test_a_stream_of_all_tasks_tells_what_is_wanted(yard: Gateway) -> None
     wishes = [
         {"type": "calm.add", "args": {"a": 1, "b": n}, "labels": {"run": run}} for n in (1, 2)
     ]
-    async with AsyncClient(yard.ready["api_url"]) as client, asyncio.timeout(30):
+    async with AsyncClient(yard.url, key=yard.key) as client, asyncio.timeout(30):
         async with aclosing(client.stream()) as stream:
             # It begins once its first event is asked for, and hears of what happens after that.
             first = asyncio.ensure_future(anext(stream))
@@ -126,14 +126,14 @@ async def test_a_stream_of_all_tasks_tells_what_is_wanted(yard: Gateway) -> None
     ids = {item.id for item in done.items}
     assert {each.task for each in heard if isinstance(each, TaskChange)} == ids
     assert before.id not in ids
-    with Client(yard.ready["api_url"]) as sync:
+    with Client(yard.url, key=yard.key) as sync:
         again = [news.data for news in islice(sync.stream(after=place, **wanted), len(wishes))]
     assert again == heard
 
 
 async def test_many_wait_on_one_async_client(yard: Gateway) -> None:
     """Fifty tasks at once over one pool of connections."""
-    async with AsyncClient(yard.ready["api_url"]) as client, asyncio.timeout(60):
+    async with AsyncClient(yard.url, key=yard.key) as client, asyncio.timeout(60):
         async with asyncio.TaskGroup() as group:
             sums = [
                 group.create_task(client.submit_and_wait("calm.add", {"a": n, "b": n}, within=50))
@@ -146,7 +146,7 @@ async def test_many_wait_on_one_async_client(yard: Gateway) -> None:
 
 def test_the_command_line_waits_and_keeps_ids_whole(yard: Gateway, tmp_path: Path) -> None:
     """However narrow the terminal."""
-    env = environment(TASKYARD_API_URL=yard.ready["api_url"], NO_COLOR="1", COLUMNS="60")
+    env = environment(**yard.reach, NO_COLOR="1", COLUMNS="60")
 
     def run(*words: str) -> str:
         command = [sys.executable, "-m", "taskyard", *words]
@@ -156,7 +156,7 @@ def test_the_command_line_waits_and_keeps_ids_whole(yard: Gateway, tmp_path: Pat
         return done.stdout
 
     label = f"run:{tmp_path.name}-{uuid4().hex[:8]}"
-    with Client(yard.ready["api_url"]) as client:
+    with Client(yard.url, key=yard.key) as client:
         key, _, value = label.partition(":")
         task = client.submit("quick.echo", labels={key: value})
         assert '"state": "succeeded"' in run("tasks", "submit", "quick.echo", "--wait")

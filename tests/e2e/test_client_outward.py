@@ -120,7 +120,7 @@ async def test_events_are_replayed_and_what_is_parked_too(call: Call) -> None:
 
 def said(yard: Gateway, *words: str, code: int = 0) -> str:
     """What `taskyard webhooks …` prints."""
-    env = {"TASKYARD_API_URL": yard.ready["api_url"]}
+    env = dict(yard.reach)
     done = CliRunner().invoke(app, ["webhooks", *words], env=env)
     assert done.exit_code == code, done.output
     return done.output

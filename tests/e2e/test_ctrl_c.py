@@ -76,7 +76,7 @@ def ends_at_ctrl_c(opened: Terminal, ready: Callable[[], object]) -> None:
 def test_ctrl_c_ends_a_watch(yard: Gateway, options: tuple[str, ...]) -> None:
     """With a bar the cursor is there again."""
     task_id = yard.submit("quick.echo", delay="1h")["id"]
-    env = environment(TASKYARD_API_URL=yard.ready["api_url"])
+    env = environment(**yard.reach)
     with terminal("watch", task_id, *options, env=env) as opened:
         ends_at_ctrl_c(opened, ready=lambda: b"scheduled" in opened.look())
 

@@ -191,7 +191,7 @@ def said(yard: Gateway, *words: str) -> str:
     """What a command prints."""
     done = subprocess.run(
         [sys.executable, "-m", "taskyard", *words],
-        env=environment(TASKYARD_API_URL=yard.ready["api_url"], COLUMNS="200"),
+        env=environment(**yard.reach, COLUMNS="200"),
         capture_output=True,
         text=True,
         check=True,

@@ -41,7 +41,7 @@ def test_rolling_restarts_under_load(yard: Gateway, restarts: int) -> None:
     stopping = threading.Event()
 
     def load() -> None:
-        with httpx.Client(base_url=yard.ready["api_url"], timeout=20) as http:
+        with httpx.Client(base_url=yard.url, timeout=20, headers=yard.headers) as http:
             while not stopping.wait(0.02):
                 body = {"type": "quick.nap", "args": {"seconds": 0.05}}
                 response = http.post("/v1/tasks", json=body)

@@ -154,7 +154,7 @@ def test_events_are_replayed_by_time_and_pattern(yard: Gateway) -> None:
 def said(yard: Gateway, *words: str, code: int = 0) -> str:
     """What a command prints, as an operator of this gateway calls it."""
     env = yard.env | {
-        "TASKYARD_API_URL": yard.ready["api_url"],
+        **yard.reach,
         "TASKYARD_DATABASE_URL": yard.ready["database_url"],
         "TASKYARD_AMQP_URL": yard.ready["amqp_url"],
         "COLUMNS": "300",

@@ -18,7 +18,7 @@ Json = dict[str, Any]
 def submit(yard: Gateway, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [EXAMPLES / "submit.sh", *words],
-        env=environment(TASKYARD_API_URL=yard.ready["api_url"]),
+        env=environment(**yard.reach),
         capture_output=True,
         text=True,
         check=False,

@@ -8,7 +8,7 @@ import httpx
 import psycopg
 import pytest
 
-from tests.stack import deployment, gateway, until
+from tests.stack import Gateway, deployment, gateway, until
 
 
 @pytest.mark.slow
@@ -18,8 +18,8 @@ def test_requests_under_way_when_the_api_stops_are_answered() -> None:
     outcomes: Counter[str] = Counter()
     stopping = threading.Event()
 
-    def submit(url: str) -> None:
-        with httpx.Client(base_url=url, timeout=20) as http:
+    def submit(yard: Gateway) -> None:
+        with httpx.Client(base_url=yard.url, timeout=20, headers=yard.headers) as http:
             while not stopping.is_set():
                 try:
                     response = http.post("/v1/tasks", json={"type": "quick.echo"})
@@ -30,9 +30,7 @@ def test_requests_under_way_when_the_api_stops_are_answered() -> None:
                 accepted.append(response.json()["id"])
 
     with gateway(**deployment()) as yard:
-        threads = [
-            threading.Thread(target=submit, args=(yard.ready["api_url"],)) for _ in range(16)
-        ]
+        threads = [threading.Thread(target=submit, args=(yard,)) for _ in range(16)]
         for thread in threads:
             thread.start()
         until(lambda: len(accepted) > 300)

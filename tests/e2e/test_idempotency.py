@@ -40,7 +40,7 @@ def lossy_relay(api_url: str, *faults: str) -> Iterator[LossyRelay]:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                names = ("Content-Type", "Idempotency-Key")
+                names = ("Content-Type", "Idempotency-Key", "Authorization")
                 headers = {name: self.headers[name] for name in names if name in self.headers}
                 reply = relay.api.post(self.path, content=body, headers=headers)
                 assert reply.status_code == 202, reply.text
@@ -85,7 +85,10 @@ def test_a_repeat_gets_the_same_bytes_after_the_task_has_ended(yard: Gateway) ->
 def test_the_client_outlives_lost_replies_and_submits_once(yard: Gateway) -> None:
     """Cut off or unknown: it sends the same again under the same key, which it made itself."""
     label = uuid4().hex
-    with lossy_relay(yard.ready["api_url"], "cut", "503") as relay, Client(relay.url) as client:
+    with (
+        lossy_relay(yard.ready["api_url"], "cut", "503") as relay,
+        Client(relay.url, key=yard.key) as client,
+    ):
         task = client.submit("quick.echo", {"value": 1}, labels={"run": label})
         batch = client.submit_batch([{"type": "quick.echo", "labels": {"run": label}}] * 3)
     assert relay.repeats == [None, "true", "true", None]
@@ -116,7 +119,7 @@ def test_the_client_gives_up_when_its_patience_ends(yard: Gateway) -> None:
 def test_the_command_line_takes_a_key(yard: Gateway) -> None:
     """The same command twice is one task."""
     command = [sys.executable, "-m", "taskyard", "tasks", "submit", "quick.echo", "--key", "a b"]
-    env = environment(TASKYARD_API_URL=yard.ready["api_url"], NO_COLOR="1")
+    env = environment(**yard.reach, NO_COLOR="1")
     printed = [
         subprocess.run(command, env=env, check=True, capture_output=True, timeout=60).stdout
         for _ in range(2)
@@ -135,7 +138,7 @@ def test_two_api_processes_make_one_task_of_one_key() -> None:
             reply = httpx.post(
                 f"{yard.ready['api_url']}/v1/tasks",
                 json={"type": "quick.echo", "args": {"value": key}},
-                headers={"Idempotency-Key": key},
+                headers={"Idempotency-Key": key, **yard.headers},
                 timeout=30,
             )
             assert reply.status_code == 202, reply.text

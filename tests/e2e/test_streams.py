@@ -60,7 +60,7 @@ def test_a_read_that_waits_is_answered_when_the_task_ends(yard: Gateway, tmp_pat
     found: list[Any] = []
     ask = threading.Thread(
         target=lambda: found.append(httpx.get(f"{yard.ready['api_url']}/v1/tasks/{task}?wait=30",
-                                              timeout=40).json())
+                                              timeout=40, headers=yard.headers).json())
     )  # fmt: skip
     ask.start()
     yard.wait(task, "running")
@@ -120,7 +120,8 @@ def test_a_reader_that_does_not_read_is_dropped(yard: Gateway) -> None:
     assert place.port is not None
     api = [psutil.Process(each.pid) for each in yard.processes("api")]
     with socket.create_connection((place.hostname, place.port), timeout=30) as reader:
-        reader.sendall(b"GET /v1/stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        shown = f"Authorization: Bearer {yard.key}"
+        reader.sendall(f"GET /v1/stream HTTP/1.1\r\nHost: x\r\n{shown}\r\n\r\n".encode())
         assert b"200 OK" in reader.recv(200)
         before = sum(each.memory_info().rss for each in api)
         labels = {f"label{n}": "x" * 256 for n in range(32)}
@@ -147,7 +148,7 @@ def test_the_api_stops_at_once_though_many_wait_and_its_streams_go_on_after() ->
 
         def wait(task: str) -> None:
             path = f"{yard.ready['api_url']}/v1/tasks/{task}?wait=60"
-            statuses.append(httpx.get(path, timeout=90).status_code)
+            statuses.append(httpx.get(path, timeout=90, headers=yard.headers).status_code)
 
         def watched() -> int:
             with psycopg.connect(yard.ready["database_url"]) as connection:
@@ -185,7 +186,7 @@ def test_the_api_stops_at_once_though_many_wait_and_its_streams_go_on_after() ->
 
 
 def watch(yard: Gateway, *arguments: str) -> subprocess.Popen[str]:
-    env = {**yard.env, "TASKYARD_API_URL": yard.ready["api_url"]}
+    env = {**yard.env, **yard.reach}
     command = [sys.executable, "-m", "taskyard", "watch", *arguments]
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
 

@@ -10,6 +10,7 @@ from taskyard import bootstrap, logs
 from taskyard.cli import dead_letters, tasks
 from taskyard.cli.drill import drill
 from taskyard.cli.events import events
+from taskyard.cli.keys import keys
 from taskyard.cli.report import console, exits_cleanly
 from taskyard.cli.topology import topology
 from taskyard.cli.watch import watch
@@ -33,6 +34,7 @@ app.command(name="replay")(dead_letters.replay)
 app.command(name="attempts")(dead_letters.attempts)
 app.command(name="drill")(drill)
 app.add_typer(events, name="events")
+app.add_typer(keys, name="keys")
 app.add_typer(webhooks, name="webhooks")
 
 

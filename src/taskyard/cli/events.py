@@ -12,6 +12,7 @@ from taskyard import bootstrap
 from taskyard.cli.report import console, exits_cleanly, fail, show
 from taskyard.cli.tasks import DEFAULT_API, REPLAY_TAKES, Api, Json, print_json, reach
 from taskyard.core.events import EventState, NotAnEvent
+from taskyard.core.principal import DEFAULT_TENANT, TenantId
 from taskyard.core.rules import Declined, Failed, Firing, Outcome
 from taskyard.core.units import duration
 from taskyard.services.rehearse import Rehearsal
@@ -173,13 +174,16 @@ def try_out(
 def rehearse(
     rules: Annotated[Path, typer.Option(help="The draft of an events.toml.")],
     since: Annotated[str, typer.Option(help="How far back, such as 7d.")] = "7d",
+    tenant: Annotated[str, typer.Option(help="Whose events.")] = DEFAULT_TENANT,
 ) -> None:
     """Run draft rules over recorded events without firing; show what would change."""
     try:
         span = duration(since)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--since") from error
-    found = asyncio.run(bootstrap.rehearse_rules(bootstrap.settings(), rules, span))
+    found = asyncio.run(
+        bootstrap.rehearse_rules(bootstrap.settings(), rules, span, TenantId(tenant))
+    )
     _show_rehearsal(found)
 
 

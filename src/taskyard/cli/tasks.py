@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from taskyard import bootstrap
 from taskyard.cli.report import cell, console, exits_cleanly, fail, table
 from taskyard.client import Client
 
@@ -103,7 +104,7 @@ def pools(as_json: Json = False, api: Api = DEFAULT_API) -> None:
 
 def reach(api: str, *, timeout: float = 30.0) -> Client:
     """Return a client of the gateway that the command is for; `timeout` is for one answer."""
-    return Client(api, patience=_PATIENCE, timeout=timeout)
+    return Client(api, key=bootstrap.api_key(), patience=_PATIENCE, timeout=timeout)
 
 
 def print_json(document: msgspec.Struct) -> None:

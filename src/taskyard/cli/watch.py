@@ -11,6 +11,7 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
+from taskyard import bootstrap
 from taskyard.cli.report import console, exits_cleanly
 from taskyard.cli.tasks import DEFAULT_API, Api, Json
 from taskyard.client import Change, Client, Gap, LogLine, News, Progress
@@ -28,7 +29,7 @@ def watch(
 
     With --json each event is a line of its own.
     """
-    with Client(api) as client:
+    with Client(api, key=bootstrap.api_key()) as client:
         news = client.watch(task)
         state = _print_all(news) if as_json else _show(news)
     raise typer.Exit(0 if state == "succeeded" else 1)

@@ -41,6 +41,7 @@ class Arena:
     environment: Mapping[str, str]
     program: Sequence[str]
     stack: Process | None = None
+    api_key: str = ""
     spares: list[Process] = field(default_factory=list)
 
     @property
@@ -92,8 +93,9 @@ class Arena:
             line = await asyncio.wait_for(self.stack.stdout.readline(), _READY_WITHIN)
         except TimeoutError:
             line = b""
-        if not line or json.loads(line).get("event") != "ready":
+        if not line or (ready := json.loads(line)).get("event") != "ready":
             raise ChildProcessError(f"the stack did not start:\n{processes.tail(self.log)}")
+        self.api_key = ready["api_key"]
 
     async def start_spare(self, pool: str) -> None:
         """Start one more worker of a pool beside the stack."""

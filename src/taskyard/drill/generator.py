@@ -179,7 +179,8 @@ def _may_repeat(wish: Wish, answer: Answer) -> bool:
 
 
 @asynccontextmanager
-async def open_generator(url: str, *, mix: Mix, seed: int) -> AsyncIterator[Generator]:
+async def open_generator(url: str, *, key: str, mix: Mix, seed: int) -> AsyncIterator[Generator]:
     """Open the client of one seed."""
-    async with httpx.AsyncClient(base_url=url, timeout=_TIMEOUT) as http:
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx.AsyncClient(base_url=url, timeout=_TIMEOUT, headers=headers) as http:
         yield Generator(http, mix=mix, seed=seed)

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
-
 from taskyard.core.routing import RoutingTable
 from taskyard.dev.up import PROGRAM
 from taskyard.drill import evidence, ledger
@@ -18,6 +16,7 @@ from taskyard.drill.faults.fault import Fault
 from taskyard.drill.generator import Generator, open_generator
 from taskyard.drill.history import History, QueueRest, Rest, Struck, Violation
 from taskyard.drill.mix import Mix
+from taskyard.storage.pool import AsyncConnection
 
 Say = Callable[[str], None]
 
@@ -70,7 +69,9 @@ async def drill(
     async with open_arena(
         folder, table=plan.table, environment=environment, program=program
     ) as arena:
-        async with open_generator(arena.api_url, mix=plan.mix, seed=plan.seed) as client:
+        async with open_generator(
+            arena.api_url, key=arena.api_key, mix=plan.mix, seed=plan.seed
+        ) as client:
             struck = await _strike_all(arena, client, plan, say)
         say(f"seed {plan.seed}: {plan.tasks} submitted, waiting until all is quiet …")
         quiet_after = await _quiet(arena, plan.quiet_within, since=time.monotonic())

@@ -79,7 +79,9 @@ async def replay_many(
         async with borrowed(pool) as connection:
             # Walked by id, so that what fails again at once is not replayed again by this request.
             seen = await dead_letters.following(connection, wanted, after=after, limit=some)
-            fit = _fit(seen, report, tenant=pool.owner.tenant, table=table, catalog=catalog, now=now)
+            fit = _fit(
+                seen, report, tenant=pool.owner.tenant, table=table, catalog=catalog, now=now
+            )
             report.count += await _replay(connection, fit, wish, offset=report.count)
         if len(seen) < some:
             return report

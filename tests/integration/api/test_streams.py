@@ -13,7 +13,6 @@ import pytest
 from quart.typing import TestClientProtocol as HttpClient
 
 from taskyard.api import sse
-from taskyard.api.app import create_app
 from taskyard.api.parts import Parts
 from taskyard.core.lease import Lease, LeaseToken
 from taskyard.core.task import TaskId
@@ -21,7 +20,7 @@ from taskyard.services import readers
 from taskyard.storage import attempts, task_logs
 from taskyard.storage.pool import connect_sync
 from taskyard.storage.task_logs import SaidLine
-from tests.application import open_parts
+from tests.application import client_of, open_parts
 
 Connection = psycopg.AsyncConnection[Any]
 Json = dict[str, Any]
@@ -40,7 +39,7 @@ async def parts(database_url: str) -> AsyncIterator[Parts]:
 
 @pytest.fixture
 def http(parts: Parts) -> HttpClient:
-    return create_app(parts).test_client()
+    return client_of(parts)
 
 
 async def submit(http: HttpClient, task_type: str = "a.b", **more: Any) -> str:
@@ -126,7 +125,7 @@ async def test_a_stream_goes_on_where_it_broke_off_in_another_process(
         found = await (await http.post("/v1/tasks/batch", json=batch)).get_json()
         tasks += [item["id"] for item in found["items"]]
     async with open_parts(database_url) as other:
-        again = create_app(other).test_client()
+        again = client_of(other)
         async with stream(again, "/v1/stream", after=events.last_id) as events:
             seen = [first["task"]]
             while len(seen) < len(tasks):

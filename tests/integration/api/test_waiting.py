@@ -11,10 +11,9 @@ import pytest
 from quart import Response
 from quart.typing import TestClientProtocol as HttpClient
 
-from taskyard.api.app import create_app
 from taskyard.api.parts import Parts
 from taskyard.api.prefer import preference
-from tests.application import open_parts
+from tests.application import client_of, open_parts
 
 Connection = psycopg.AsyncConnection[Any]
 ORDER: dict[str, Any] = {"type": "a.b", "args": {"x": 1}}
@@ -37,7 +36,7 @@ async def parts(database_url: str) -> AsyncIterator[Parts]:
 
 @pytest.fixture
 def http(parts: Parts) -> HttpClient:
-    return create_app(parts).test_client()
+    return client_of(parts)
 
 
 async def submit(http: HttpClient, prefer: str = "", key: str = "") -> Response:

@@ -11,13 +11,12 @@ from uuid import uuid4
 import pytest
 from quart.typing import TestClientProtocol as HttpClient
 
-from taskyard.api.app import create_app
 from taskyard.api.parts import Parts
 from taskyard.services.relay import Relay
 from taskyard.services.tell import WebhookOutlet
 from taskyard.services.webhook_policy import WebhookPolicy
 from taskyard.storage.pool import AsyncConnection
-from tests.application import open_parts
+from tests.application import client_of, open_parts
 from tests.outward import cancelled, eventually
 
 URL = "https://example.com/hooks"
@@ -69,7 +68,7 @@ async def api(database_url: str) -> AsyncIterator[Api]:
     policy = WebhookPolicy(notify_secret=SECRET, networks=(ip_network("10.9.0.0/16"),))
     async with open_parts(database_url) as opened:
         parts = replace(opened, webhooks=policy)
-        yield Api(create_app(parts).test_client(), parts)
+        yield Api(client_of(parts), parts)
 
 
 async def test_a_webhook_from_its_making_to_its_end(api: Api) -> None:
@@ -143,7 +142,7 @@ async def test_notify_url_is_kept_with_the_task_and_shown(api: Api) -> None:
 async def test_without_a_secret_no_task_may_notify(api: Api) -> None:
     """The sentence names the setting."""
     bare = replace(api.parts, webhooks=WebhookPolicy())
-    unsigned = Api(create_app(bare).test_client(), bare)
+    unsigned = Api(client_of(bare), bare)
     status, problem = await unsigned.call("POST", "/v1/tasks", {"type": "a.b", "notify_url": URL})
     assert status == 422
     assert "TASKYARD_NOTIFY_SECRET" in problem["errors"][0]["detail"]
