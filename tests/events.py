@@ -22,6 +22,7 @@ from taskyard.services.cloudevents import STRUCTURED
 from taskyard.services.ingest import Ingest
 from taskyard.stopping import end
 from taskyard.storage.pool import open_pool
+from tests.own import own
 
 Connection = psycopg.AsyncConnection[Any]
 Json = dict[str, Any]
@@ -91,7 +92,7 @@ async def ingesting(
         pool = await enter(open_pool(database_url, name="tests", size=4))
         queue = ingest_queue(prefix)
         consumer = await enter(open_consumer(amqp_url, queue, bounds=HELD, **options))
-        ingest = Ingest(pool, table=routing, catalog=options.get("catalog") or Catalog())
+        ingest = Ingest(own(pool), table=routing, catalog=options.get("catalog") or Catalog())
         running = asyncio.create_task(consume(consumer, ingest, Backlog(pool, largest=10_000_000)))
         try:
             yield consumer

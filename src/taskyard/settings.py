@@ -186,6 +186,16 @@ SETTINGS: Mapping[str, Setting] = {
     "api_workers": Setting(
         parse=_number(1, 64), default="1", meaning="how many processes serve the API"
     ),
+    "key_pepper": Setting(
+        parse=_pepper,
+        default="",
+        meaning="keys the digests of API keys; another one makes every key invalid",
+    ),
+    "events_tenant": Setting(
+        parse=_tenant,
+        default=DEFAULT_TENANT,
+        meaning="the tenant to which events from the broker belong",
+    ),
     "largest_backlog": Setting(
         parse=_number(1, 1_000_000_000),
         default="1000000",
@@ -215,16 +225,6 @@ SETTINGS: Mapping[str, Setting] = {
         parse=_signing_secret,
         default="",
         meaning="the secret that signs what is sent to the notify_url of a task",
-    ),
-    "key_pepper": Setting(
-        parse=_pepper,
-        default="",
-        meaning="keys the digests of API keys; another one makes every key invalid",
-    ),
-    "events_tenant": Setting(
-        parse=_tenant,
-        default=DEFAULT_TENANT,
-        meaning="the tenant to which events from the broker belong",
     ),
     "lifecycle_events": Setting(
         parse=_patterns,

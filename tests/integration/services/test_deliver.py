@@ -30,6 +30,7 @@ from taskyard.storage import tasks
 from taskyard.storage.pool import AsyncConnection, Pool, connect, open_pool
 from taskyard.storage.webhooks import Webhook
 from tests.outward import CLAIMS, ENDS, SUCCEEDS, cancelled, eventually, new
+from tests.own import own
 from tests.receiver import OK, Receiver, answer, receiving
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
@@ -50,7 +51,7 @@ class Yard:
     ) -> tuple[Webhook, str]:
         secret = new_secret(uuid4().bytes * 2)
         wish = WebhookRequest(url=url, events=list(events or ("task.*.*.cancelled",)))
-        return await webhooks.create(self.pool, wish, policy=policy, secret=secret), secret
+        return await webhooks.create(own(self.pool), wish, policy=policy, secret=secret), secret
 
     async def log(self) -> list[dict[str, Any]]:
         cursor = await self.connection.execute(
@@ -176,7 +177,7 @@ async def test_what_fails_is_sent_again_and_in_the_end_the_webhook_is_disabled(
             assert planned <= delay <= planned * 1.1 + 0.01
         assert len({request.headers["webhook-id"] for request in receiver.requests}) == 1
         assert len(receiver.requests) == 8
-        disabled = await webhooks.get(yard.pool, hook.id)
+        disabled = await webhooks.get(own(yard.pool), hook.id)
         assert "8 attempts in a row failed" in (disabled.disabled_because or "")
         # Nothing is recorded for it from now on.
         await cancelled(yard.connection, 1)
@@ -201,19 +202,19 @@ async def test_gone_disables_at_once(yard: Yard, receiver: Receiver) -> None:
     async with dispatching(yard.pool):
         await cancelled(yard.connection, 1)
         await yard.states("failed")
-        assert (await webhooks.get(yard.pool, hook.id)).disabled_because == (
+        assert (await webhooks.get(own(yard.pool), hook.id)).disabled_because == (
             "the endpoint answered 410 Gone"
         )
         row = (await yard.log())[0]
         with pytest.raises(WebhookDisabled):
-            await webhooks.replay(yard.pool, hook.id, row["id"])
+            await webhooks.replay(own(yard.pool), hook.id, row["id"])
         wish = WebhookChangeRequest(disabled=False)
-        await webhooks.change(yard.pool, hook.id, wish, policy=POLICY)
-        await webhooks.replay(yard.pool, hook.id, row["id"])
+        await webhooks.change(own(yard.pool), hook.id, wish, policy=POLICY)
+        await webhooks.replay(own(yard.pool), hook.id, row["id"])
         await yard.states("delivered")
     assert len(receiver.requests) == 2
     with pytest.raises(DeliveryNotFound):
-        await webhooks.replay(yard.pool, hook.id, uuid4())  # type: ignore[arg-type]
+        await webhooks.replay(own(yard.pool), hook.id, uuid4())  # type: ignore[arg-type]
 
 
 async def test_who_is_busy_says_when(yard: Yard, receiver: Receiver) -> None:
@@ -231,7 +232,7 @@ async def test_both_secrets_sign_during_a_rotation(yard: Yard, receiver: Receive
     hook, former = await yard.subscribe(receiver.url)
     secret = new_secret(b"2" * 32)
     await webhooks.rotate(
-        yard.pool, hook.id, RotateRequest(overlap="1h"), policy=POLICY, secret=secret
+        own(yard.pool), hook.id, RotateRequest(overlap="1h"), policy=POLICY, secret=secret
     )
     async with dispatching(yard.pool):
         await cancelled(yard.connection, 1)
@@ -347,7 +348,7 @@ async def test_secrets_are_sealed(yard: Yard, receiver: Receiver) -> None:
         await cancelled(yard.connection, 1)
         assert "no key" in (await yard.attempted(1))["fault"]
     assert len(receiver.requests) == 1
-    assert (await webhooks.get(yard.pool, hook.id)).disabled_at is None
+    assert (await webhooks.get(own(yard.pool), hook.id)).disabled_at is None
 
 
 async def test_what_a_policy_no_longer_allows_is_not_sent(yard: Yard, receiver: Receiver) -> None:

@@ -22,6 +22,7 @@ from taskyard.services.parked_events import ReplayParkedRequest, replay_one, rep
 from taskyard.services.retain import forget_events
 from taskyard.storage.pool import Pool, open_pool
 from tests.events import THUMBNAILS, Connection, event, rows, structured, table
+from tests.own import own
 
 HOUR = timedelta(hours=1)
 COUNT = "SELECT count(*) FROM tasks"
@@ -35,7 +36,7 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
 
 
 def ingest_of(pool: Pool, routing: RoutingTable) -> Ingest:
-    return Ingest(pool, table=routing, catalog=Catalog())
+    return Ingest(own(pool), table=routing, catalog=Catalog())
 
 
 async def arrive(pool: Pool, routing: RoutingTable, *documents: Any) -> None:
@@ -47,12 +48,14 @@ async def arrive(pool: Pool, routing: RoutingTable, *documents: Any) -> None:
 async def replay(pool: Pool, routing: RoutingTable, **changes: Any) -> EventReplayReport:
     now = datetime.now(UTC)
     wish = ReplayEventsRequest(**{"after": now - HOUR, "before": now + HOUR, **changes})
-    return await replay_events(pool, wish, table=routing, catalog=Catalog(), now=now, after=None)
+    return await replay_events(
+        own(pool), wish, table=routing, catalog=Catalog(), now=now, after=None
+    )
 
 
 async def replay_all(pool: Pool, routing: RoutingTable, **changes: Any) -> Any:
     wish = ReplayParkedRequest(**{"all": True, **changes})
-    return await replay_parked(pool, ingest_of(pool, routing), wish, now=datetime.now(UTC))
+    return await replay_parked(own(pool), ingest_of(pool, routing), wish, now=datetime.now(UTC))
 
 
 async def test_a_replay_fires_again_as_another_generation(
@@ -105,7 +108,7 @@ async def test_a_replay_keeps_to_its_range_its_pattern_and_its_limit(
     assert report.events == 3
     wish = ReplayEventsRequest(after=now - HOUR, before=now + HOUR, match="*.0")
     rest = await replay_events(
-        pool, wish, table=routing, catalog=Catalog(), now=now, after=report.last
+        own(pool), wish, table=routing, catalog=Catalog(), now=now, after=report.last
     )
     assert rest.events == 2
     assert await rows(connection, COUNT) == [20]
@@ -193,9 +196,9 @@ async def test_a_filter_says_which_parked_events_are_meant(
         await matching()
     wide = table({**THUMBNAILS, "match": "a.*", "when": "`true`"})
     ingest = ingest_of(pool, wide)
-    assert (await replay_one(pool, ingest, EventKey(two), now=now)).released == 1
+    assert (await replay_one(own(pool), ingest, EventKey(two), now=now)).released == 1
     with pytest.raises(EventNotFound):
-        await replay_one(pool, ingest, EventKey(two), now=now)
+        await replay_one(own(pool), ingest, EventKey(two), now=now)
     assert await rows(connection, KEYS) == [one, three]
 
 

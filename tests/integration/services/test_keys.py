@@ -37,7 +37,7 @@ async def intake_of(database_url: str) -> AsyncIterator[Intake]:
         nowhere = f"amqp://u:p@127.0.0.1:{free_port()}/v"
         publisher = await enter(open_publisher(nowhere, exchange_name("none")))
         fresh = await enter(open_fresh(publisher=publisher, pool=pool))
-        yield await enter(open_intake(pool, fresh, largest_backlog=1000))
+        yield await enter(open_intake(pool, fresh, largest_backlog=100_000))
 
 
 def same_reply(outcomes: list[Any]) -> Accepted:

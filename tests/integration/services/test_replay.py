@@ -34,6 +34,7 @@ from taskyard.storage import attempts, dead_letters, listen, task_types, tasks
 from taskyard.storage.dead_letters import Criteria
 from taskyard.storage.pool import Cursor, Pool, borrowed, connect_sync, open_pool
 from taskyard.storage.task_types import Announcement
+from tests.own import own
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -93,7 +94,7 @@ async def again(
     **wish: Any,
 ) -> Task:
     return await replay(
-        pool,
+        own(pool),
         task_id,
         ReplayRequest(**wish),
         table=table,
@@ -302,7 +303,7 @@ async def many(
     pool: Pool, *, table: RoutingTable = TABLE, catalog: Catalog | None = None, **wish: Any
 ) -> ReplayReport:
     return await replay_many(
-        pool,
+        own(pool),
         ReplayManyRequest(**wish),
         table=table,
         catalog=catalog or Catalog(),
@@ -397,7 +398,7 @@ async def test_what_changed_since_it_was_looked_at_is_left_alone(
 
 
 async def one_group(pool: Pool, wanted: DeadLetterFilter) -> dead_letters.ReasonGroup:
-    async with borrowed(pool) as connection:
+    async with borrowed(own(pool)) as connection:
         [group] = await dead_letters.groups(connection, wanted.criteria(), limit=10)
     return group
 
@@ -495,7 +496,8 @@ async def test_dead_letters_are_listed_by_their_index(connection: Connection) ->
     """Among many ended tasks they are few."""
     await connection.execute("SET enable_seqscan = off")
     values = dict.fromkeys(("type", "pool", "state", "code", "labels"))
-    values |= dict.fromkeys(("finished_after", "finished_before"))
+    values |= dict.fromkeys(("finished_after", "finished_before", "types"))
+    values["tenant"] = "default"
     sql = dead_letters.queries("dead_letters")
     for name, more in (
         ("list_dead_letters", {"before": None, "limit": 10}),

@@ -53,7 +53,7 @@ async def test_a_cursor_that_was_removed_begins_with_what_is_new(
          {"token": uuid4(), "lease": 1, "most_at_once": 4, "limit": 9},
          "webhook_deliveries_leased"),
         ("deliveries", "list_deliveries",
-         {"webhook_id": uuid4(), "before": None, "state": None, "limit": 9},
+         {"webhook_id": uuid4(), "before": None, "state": None, "limit": 9, "tenant": "default"},
          "webhook_deliveries_of"),
         ("deliveries", "forget_deliveries", {"kept": 1, "limit": 9}, "webhook_deliveries_ended"),
         ("relay", "anybody_told", {}, "tasks_that_notify"),

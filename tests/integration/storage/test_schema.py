@@ -30,6 +30,9 @@ UPDATE tasks SET state = %(state)s, finished_at = CASE WHEN %(ended)s THEN now()
                  lease_expires_at = CASE WHEN %(state)s = 'running' THEN now() END
 WHERE id = %(id)s"""
 
+OWN = {"tenant": "default", "types": None}
+LIST = ("before", "type", "state", "pool", "labels", "created_after", "created_before")
+
 
 async def insert(connection: Connection, state: State) -> UUID:
     task_id = uuid4()
@@ -163,7 +166,8 @@ def _parameters(statement: str) -> set[str]:
         ("expire_due", {"limit": 10}, "tasks_to_expire"),
         ("next_deadline", {}, "tasks_to_promote"),
         ("count_running", {}, "tasks_running"),
-        ("get_task", {"id": uuid4()}, "tasks_pkey"),
+        ("get_task", {"id": uuid4(), **OWN}, "tasks_of_tenant"),
+        ("list_tasks", {**dict.fromkeys(LIST), "limit": 9, **OWN}, "tasks_of_tenant"),
     ],
 )
 async def test_hot_statements_use_their_index(

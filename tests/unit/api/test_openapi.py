@@ -1,7 +1,7 @@
 """api/openapi.py: the document and the application say the same."""
 
 import re
-from unittest.mock import sentinel
+from unittest.mock import Mock
 
 from openapi_spec_validator import validate
 from quart import Quart
@@ -24,7 +24,7 @@ def test_every_route_is_described_and_the_reverse() -> None:
     """Nothing is served that is not described, and nothing described is missing."""
     routes = {
         (method.lower(), re.sub(r"<(\w+)>", r"{\1}", rule.rule))
-        for rule in create_app(sentinel.parts).url_map.iter_rules()
+        for rule in create_app(Mock()).url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     described = {(operation.method, operation.path) for operation in OPERATIONS}

@@ -54,6 +54,11 @@ BEGIN
                    current_schema());
 END $$;
 
+-- A tenant's dead letters, however many others have.
+DROP INDEX tasks_dead_letters;
+CREATE INDEX tasks_dead_letters ON tasks (tenant, id)
+    WHERE state IN ('failed', 'expired', 'quarantined');
+
 -- What callers may read of what belongs to nobody.
 GRANT SELECT ON task_types, tenants TO taskyard_tenant;
 
