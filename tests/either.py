@@ -12,17 +12,18 @@ from taskyard.client import AsyncClient, Client
 class Either:
     """Calls one of the two clients by the same words."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, *, key: str | None = None) -> None:
         self.kind = kind
+        self.key = key
 
     async def call(self, url: str, method: str, *args: Any, patience: float = 5, **kw: Any) -> Any:
         """Return what a method returns; `webhooks.list` is one of `client.webhooks`."""
         if self.kind == "async":
-            async with AsyncClient(url, patience=patience) as client:
+            async with AsyncClient(url, key=self.key, patience=patience) as client:
                 return await attrgetter(method)(client)(*args, **kw)
 
         def run() -> Any:
-            with Client(url, patience=patience) as client:
+            with Client(url, key=self.key, patience=patience) as client:
                 return attrgetter(method)(client)(*args, **kw)
 
         return await asyncio.to_thread(run)
@@ -38,7 +39,7 @@ class Either:
     ) -> list[Any]:
         """Return what a method yields: all of it, or so many and then no more is read."""
         if self.kind == "async":
-            async with AsyncClient(url, patience=patience) as client:
+            async with AsyncClient(url, key=self.key, patience=patience) as client:
                 found: list[Any] = []
                 async with aclosing(attrgetter(method)(client)(*args, **kw)) as items:
                     async for item in items:
@@ -48,7 +49,7 @@ class Either:
                 return found
 
         def run() -> list[Any]:
-            with Client(url, patience=patience) as client:
+            with Client(url, key=self.key, patience=patience) as client:
                 return list(islice(attrgetter(method)(client)(*args, **kw), most))
 
         return await asyncio.to_thread(run)

@@ -20,7 +20,7 @@ URL = "http://127.0.0.1:9/hooks"  # the port of discard: nobody listens
 @pytest.fixture(params=["sync", "async"])
 def call(request: pytest.FixtureRequest, yard: Gateway) -> Call:
     """Call a method of a client of this gateway."""
-    either = Either(request.param)
+    either = Either(request.param, key=yard.key)
 
     async def method(name: str, *args: Any, **kwargs: Any) -> Any:
         return await either.call(yard.ready["api_url"], name, *args, **kwargs)
@@ -68,6 +68,9 @@ async def test_what_could_not_be_delivered_is_read_and_sent_again(
     assert delivery.fault
     replayed = await call("webhooks.replay", made.id, delivery.id)
     assert (replayed.id, replayed.state, replayed.attempts) == (delivery.id, "pending", 0)
+    assert (await call("webhooks.delivery", made.id, delivery.id)).task == task["id"]
+    sent = await call("webhooks.test", made.id)
+    assert (sent.event, sent.task, sent.state) == ("webhook.test", None, "pending")
     await call("webhooks.remove", made.id)
 
 
@@ -145,6 +148,9 @@ def test_an_operator_sees_to_webhooks_on_the_command_line(yard: Gateway) -> None
     assert page[0]["id"] in said(yard, "deliveries", hook, "--state", "pending")
     assert page[0]["id"] not in said(yard, "deliveries", hook, "--state", "delivered")
     assert json.loads(said(yard, "replay", hook, page[0]["id"]))["attempts"] == 0
+    tested = json.loads(said(yard, "test", hook, code=1))
+    assert (tested["event"], tested["attempts"]) == ("webhook.test", 1)
+    assert "the connection failed" in tested["fault"]
     assert f"{hook} is disabled: " in said(yard, "disable", hook)
     assert "is disabled" in said(yard, "replay", hook, page[0]["id"], code=2)
     assert f"{hook} is enabled" in said(yard, "enable", hook)

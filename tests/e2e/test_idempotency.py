@@ -103,7 +103,7 @@ def test_the_client_gives_up_when_its_patience_ends(yard: Gateway) -> None:
     key = f'"{uuid4()}" \\'  # quotes and a backslash are a key as well
     with (
         lossy_relay(yard.ready["api_url"], *["503"] * 999) as relay,
-        Client(relay.url, patience=0.5) as client,
+        Client(relay.url, key=yard.key, patience=0.5) as client,
     ):
         with pytest.raises(TaskyardProblem, match="not known"):
             client.submit("quick.echo", idempotency_key=key)

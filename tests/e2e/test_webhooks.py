@@ -78,3 +78,22 @@ def test_a_replay_arrives_again(yard: Gateway, heard: tuple[dict[str, Any], Hear
     assert body == again
     assert first["webhook-id"] == second["webhook-id"] == entry["id"]
     Verifier(made["secret"]).verify(again, second)
+
+
+def test_a_webhook_is_tried_out(yard: Gateway, heard: tuple[dict[str, Any], Heard]) -> None:
+    """Signed like any other, as often as one likes; a disabled one is not sent anything."""
+    made, found = heard
+    address = made["links"]["self"]
+    logged = [yard.http.post(f"{address}/test").headers["Location"] for _ in range(2)]
+    until(lambda: len(found) == 2)
+    for headers, body in found:
+        told = Verifier(made["secret"]).verify(body, headers)
+        assert (told["type"], told["data"]) == ("webhook.test", {})
+    entries = until(
+        lambda: [yard.http.get(location).json() for location in logged],
+        satisfied=lambda entries: {entry["state"] for entry in entries} == {"delivered"},
+    )
+    assert {entry["id"] for entry in entries} == {headers["webhook-id"] for headers, _ in found}
+    assert [(each["task"], each["response_status"]) for each in entries] == [(None, 204)] * 2
+    yard.http.patch(address, json={"disabled": True})
+    assert yard.http.post(f"{address}/test").status_code == 409

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from taskyard.core.webhooks import TEST
 from taskyard.services.webhooks import RotateRequest, WebhookChangeRequest, WebhookRequest
 from taskyard.storage.deliveries import Delivery, DeliveryState
 from taskyard.storage.webhooks import Webhook
@@ -40,13 +41,14 @@ class WebhookList(msgspec.Struct, kw_only=True):
 class DeliveryView(msgspec.Struct, kw_only=True):
     """One change on its way to an endpoint, and what the latest attempt came to.
 
+    A test tells of no change: it has no `task`, and the event `webhook.test`.
     `id` is its `webhook-id`. `attempts` counts from the latest replay on; `response_body` is the
     first KiB; `fault` says why the latest attempt was none.
     """
 
     id: str
     event: str
-    task: str
+    task: str | None
     seq: int
     state: DeliveryState
     attempts: int
@@ -95,10 +97,13 @@ def _members(webhook: Webhook) -> dict[str, Any]:
 
 def delivery_view(webhook_id: object, delivery: Delivery) -> DeliveryView:
     """Return what the caller sees of a delivery."""
+    path = f"/v1/webhooks/{webhook_id}/deliveries/{delivery.id}"
+    links = {"self": path, "replay": f"{path}/replay"}
+    tells = delivery.event != TEST
     return DeliveryView(
         id=str(delivery.id),
         event=delivery.event,
-        task=str(delivery.task_id),
+        task=str(delivery.task_id) if tells else None,
         seq=delivery.seq,
         state=DeliveryState(delivery.state),
         attempts=delivery.attempts,
@@ -109,10 +114,7 @@ def delivery_view(webhook_id: object, delivery: Delivery) -> DeliveryView:
         response_status=delivery.response_status,
         response_body=delivery.response_body,
         fault=delivery.fault,
-        links={
-            "replay": f"/v1/webhooks/{webhook_id}/deliveries/{delivery.id}/replay",
-            "task": f"/v1/tasks/{delivery.task_id}",
-        },
+        links=links | ({"task": f"/v1/tasks/{delivery.task_id}"} if tells else {}),
     )
 
 

@@ -1,6 +1,7 @@
 """/v1/webhooks: endpoints, their secrets, and what was delivered to them."""
 
 import secrets
+from datetime import UTC, datetime
 from uuid import UUID
 
 from quart import Blueprint, Response, request
@@ -18,6 +19,7 @@ from taskyard.api.webhook_views import (
     with_secret,
 )
 from taskyard.core.errors import DeliveryNotFound, WebhookNotFound
+from taskyard.services import webhook_deliveries
 from taskyard.services import webhooks as service
 from taskyard.services.sealing import new_secret
 from taskyard.services.webhooks import RotateRequest, WebhookChangeRequest, WebhookRequest
@@ -97,11 +99,24 @@ def webhooks_blueprint(parts: Parts) -> Blueprint:
         items = [delivery_view(found_hook.id, each) for each in found]
         return respond(DeliveryPage(items=items, next_cursor=cursor))
 
+    @blueprint.get("/v1/webhooks/<webhook>/deliveries/<delivery>")
+    async def delivery(webhook: str, delivery: str) -> Response:
+        hook = _webhook_id(webhook)
+        found = await webhook_deliveries.find(own(parts), hook, _delivery_id(delivery))
+        return respond(delivery_view(hook, found))
+
     @blueprint.post("/v1/webhooks/<webhook>/deliveries/<delivery>/replay")
     async def replay(webhook: str, delivery: str) -> Response:
         hook = _webhook_id(webhook)
-        replayed = await service.replay(own(parts), hook, _delivery_id(delivery))
+        replayed = await webhook_deliveries.replay(own(parts), hook, _delivery_id(delivery))
         return respond(delivery_view(hook, replayed), 202)
+
+    @blueprint.post("/v1/webhooks/<webhook>/test")
+    async def test(webhook: str) -> Response:
+        hook = _webhook_id(webhook)
+        sent = await webhook_deliveries.test(own(parts), hook, now=datetime.now(UTC))
+        view = delivery_view(hook, sent)
+        return respond(view, 202, {"Location": view.links["self"]})
 
     return blueprint
 

@@ -1,5 +1,6 @@
 """`taskyard webhooks …`: endpoints that are told of changes, and what was sent to them."""
 
+import time
 from typing import Annotated
 
 import typer
@@ -20,6 +21,9 @@ Patterns = Annotated[
         metavar="PATTERN…", help="Of changes, such as 'task.image.*.failed' or 'task.#'."
     ),
 ]
+
+_FIRST_ATTEMPT_TAKES = 20.0  # seconds, at most: 15 for an answer, and a little until it begins
+_LOOK_EVERY = 0.1
 
 _COLUMNS = ("id", "url", "events", "disabled_because")
 _DELIVERY_COLUMNS = ("id", "event", "state", "attempts", "response_status", "fault")
@@ -129,6 +133,20 @@ def replay(
     """Send a delivery once more, with the same webhook-id and body."""
     with reach(api) as client:
         print_json(client.webhooks.replay(webhook, delivery))
+
+
+@webhooks.command("test")
+@exits_cleanly
+def try_out(webhook: Id, api: Api = DEFAULT_API) -> None:
+    """Send a test to a webhook, show what came of it. Exit code 0 if it was delivered, else 1."""
+    with reach(api) as client:
+        sent = client.webhooks.test(webhook)
+        deadline = time.monotonic() + _FIRST_ATTEMPT_TAKES
+        while sent.tried_at is None and time.monotonic() < deadline:
+            time.sleep(_LOOK_EVERY)
+            sent = client.webhooks.delivery(webhook, sent.id)
+    print_json(sent)
+    raise typer.Exit(0 if sent.state == "delivered" else 1)
 
 
 def _show_secret(made: WebhookWithSecret, *, as_json: bool) -> None:

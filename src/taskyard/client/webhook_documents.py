@@ -35,13 +35,14 @@ class WebhookList(msgspec.Struct, frozen=True, kw_only=True):
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One change on its way to an endpoint, and what the latest attempt came to.
 
+    A test tells of no change: it has no `task`, and the event `webhook.test`.
     `id` is its `webhook-id`. `attempts` counts from the latest replay on; `response_body` is the
     first KiB; `fault` says why the latest attempt was none.
     """
 
     id: str
     event: str
-    task: str
+    task: str | None
     seq: int
     state: str
     attempts: int

@@ -71,6 +71,17 @@ def deliveries(
     return Call(Request(method="GET", path=path, params=params), DeliveryPage)
 
 
+def delivery(webhook_id: str, delivery_id: str) -> Call[Delivery]:
+    """Return a delivery."""
+    path = f"{_path(webhook_id)}/deliveries/{segment(delivery_id)}"
+    return Call(Request(method="GET", path=path), Delivery)
+
+
+def test(webhook_id: str) -> Call[Delivery]:
+    """Send a test; twice does no harm."""
+    return Call(replace_request(post(f"{_path(webhook_id)}/test"), safe=True), Delivery)
+
+
 def replay(webhook_id: str, delivery_id: str) -> Call[Delivery]:
     """Send a delivery once more."""
     path = f"{_path(webhook_id)}/deliveries/{segment(delivery_id)}/replay"

@@ -60,6 +60,14 @@ class Webhooks:
         call = operations.deliveries(webhook_id, state, limit=limit, cursor=cursor)
         return self._ask(call)
 
+    def delivery(self, webhook_id: str, delivery_id: str) -> Delivery:
+        """Return a delivery, and what its latest attempt came to."""
+        return self._ask(operations.delivery(webhook_id, delivery_id))
+
+    def test(self, webhook_id: str) -> Delivery:
+        """Send what tells of nothing, to try a webhook out."""
+        return self._ask(operations.test(webhook_id))
+
     def replay(self, webhook_id: str, delivery_id: str) -> Delivery:
         """Send a delivery once more, with the same `webhook-id` and body."""
         return self._ask(operations.replay(webhook_id, delivery_id))
@@ -111,6 +119,14 @@ class AsyncWebhooks:
         """Return one page of what was sent to a webhook, newest first."""
         call = operations.deliveries(webhook_id, state, limit=limit, cursor=cursor)
         return await self._ask(call)
+
+    async def delivery(self, webhook_id: str, delivery_id: str) -> Delivery:
+        """Return a delivery, and what its latest attempt came to."""
+        return await self._ask(operations.delivery(webhook_id, delivery_id))
+
+    async def test(self, webhook_id: str) -> Delivery:
+        """Send what tells of nothing, to try a webhook out."""
+        return await self._ask(operations.test(webhook_id))
 
     async def replay(self, webhook_id: str, delivery_id: str) -> Delivery:
         """Send a delivery once more, with the same `webhook-id` and body."""

@@ -20,6 +20,7 @@ LONGEST_RETRY_AFTER = timedelta(hours=24)
 _SPREAD = 0.1  # of the wait, so that what failed together does not come back together
 
 MOST_PATTERNS = 32
+TEST = "webhook.test"  # the event that tells of nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

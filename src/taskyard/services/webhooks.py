@@ -1,4 +1,4 @@
-"""Webhooks: endpoints that hear of changes, their secrets, and what was delivered to them."""
+"""Webhooks: endpoints that hear of changes, and their secrets."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -10,16 +10,13 @@ from uuid_utils.compat import uuid7
 
 from taskyard.core import units
 from taskyard.core.errors import (
-    DeliveryNotFound,
     Fault,
     InvalidRequest,
-    WebhookDisabled,
     WebhookNotFound,
 )
 from taskyard.core.webhooks import MOST_PATTERNS, pattern_problem
 from taskyard.services.webhook_policy import WebhookPolicy
-from taskyard.storage import deliveries, webhooks
-from taskyard.storage.deliveries import Delivery, DeliveryId
+from taskyard.storage import webhooks
 from taskyard.storage.pool import OwnPool, borrowed
 from taskyard.storage.webhooks import NewWebhook, Webhook, WebhookChange, WebhookId
 
@@ -107,18 +104,6 @@ async def delete(pool: OwnPool, webhook_id: WebhookId) -> None:
     async with borrowed(pool) as connection:
         if not await webhooks.delete(connection, webhook_id):
             raise _no_webhook(webhook_id)
-
-
-async def replay(pool: OwnPool, webhook_id: WebhookId, delivery_id: DeliveryId) -> Delivery:
-    """Send a delivery once more. Raises WebhookNotFound, WebhookDisabled and DeliveryNotFound."""
-    webhook = await get(pool, webhook_id)
-    if webhook.disabled_at is not None:
-        raise WebhookDisabled(f"the webhook is disabled: {webhook.disabled_because}")
-    async with borrowed(pool) as connection:
-        found = await deliveries.replay(connection, webhook_id, delivery_id)
-    if found is None:
-        raise DeliveryNotFound(f"the webhook has no delivery {delivery_id}")
-    return found
 
 
 def _check(

@@ -131,6 +131,16 @@ async def page(
         return await cursor.fetchall()
 
 
+async def get(
+    connection: AsyncConnection, webhook_id: WebhookId, delivery_id: DeliveryId
+) -> Delivery | None:
+    """Return a delivery to a webhook, or None if there is none."""
+    given = {"id": delivery_id, "webhook_id": webhook_id} | owned_by(connection)
+    async with connection.cursor(row_factory=class_row(Delivery)) as cursor:
+        await cursor.execute(_SQL["get_delivery"], given)
+        return await cursor.fetchone()
+
+
 async def replay(
     connection: AsyncConnection, webhook_id: WebhookId, delivery_id: DeliveryId
 ) -> Delivery | None:

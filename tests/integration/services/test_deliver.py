@@ -18,7 +18,7 @@ from taskyard.core.errors import DeliveryNotFound, WebhookDisabled
 from taskyard.dispatcher.outward import relaying, sending
 from taskyard.outbound.dial import PublicNetwork
 from taskyard.outbound.post import open_poster
-from taskyard.services import deliver, webhooks
+from taskyard.services import deliver, webhook_deliveries, webhooks
 from taskyard.services.deliver import Sender, forget_deliveries
 from taskyard.services.relay import Relay
 from taskyard.services.sealing import Seal, new_secret
@@ -207,14 +207,14 @@ async def test_gone_disables_at_once(yard: Yard, receiver: Receiver) -> None:
         )
         row = (await yard.log())[0]
         with pytest.raises(WebhookDisabled):
-            await webhooks.replay(own(yard.pool), hook.id, row["id"])
+            await webhook_deliveries.replay(own(yard.pool), hook.id, row["id"])
         wish = WebhookChangeRequest(disabled=False)
         await webhooks.change(own(yard.pool), hook.id, wish, policy=POLICY)
-        await webhooks.replay(own(yard.pool), hook.id, row["id"])
+        await webhook_deliveries.replay(own(yard.pool), hook.id, row["id"])
         await yard.states("delivered")
     assert len(receiver.requests) == 2
     with pytest.raises(DeliveryNotFound):
-        await webhooks.replay(own(yard.pool), hook.id, uuid4())  # type: ignore[arg-type]
+        await webhook_deliveries.replay(own(yard.pool), hook.id, uuid4())  # type: ignore[arg-type]
 
 
 async def test_who_is_busy_says_when(yard: Yard, receiver: Receiver) -> None:

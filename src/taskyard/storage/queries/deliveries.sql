@@ -71,6 +71,13 @@ WHERE webhook_id = %(webhook_id)s AND tenant = %(tenant)s
   AND (%(state)s::text IS NULL OR state = %(state)s)
 ORDER BY id DESC LIMIT %(limit)s;
 
+-- name: get_delivery
+-- One as the log shows it.
+SELECT id, task_id, seq, event, state, attempts, created_at, next_try_at, tried_at, finished_at,
+       response_status, response_body, fault
+FROM webhook_deliveries
+WHERE id = %(id)s AND webhook_id = %(webhook_id)s AND tenant = %(tenant)s;
+
 -- name: replay_delivery
 -- Send once more, with the whole schedule before it. No row: there is none, or it is being sent.
 UPDATE webhook_deliveries SET
