@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from quart import Response
@@ -67,7 +68,9 @@ def client_of(parts: Parts) -> HttpClient:
 
 
 @asynccontextmanager
-async def open_parts(database_url: str, table: RoutingTable = TABLE) -> AsyncIterator[Parts]:
+async def open_parts(
+    database_url: str, table: RoutingTable = TABLE, **changes: Any
+) -> AsyncIterator[Parts]:
     """What one API process works with; the broker is away and does not matter."""
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
@@ -75,13 +78,14 @@ async def open_parts(database_url: str, table: RoutingTable = TABLE) -> AsyncIte
         pool = await enter(open_pool(database_url, name="tests", size=4))
         publisher = await enter(open_publisher(nowhere, exchange_name("none")))
         fresh = await enter(open_fresh(publisher=publisher, pool=pool))
-        yield Parts(
+        parts = Parts(
             table=table, prefix="none", amqp_url=nowhere, pool=pool, publisher=publisher,
             intake=await enter(open_intake(pool, fresh, largest_backlog=100_000)), fresh=fresh,
             catalog=Catalog(), waiting=await enter(open_waiting(pool, database_url)),
             stream=await enter(open_stream(pool)), watch=await enter(open_watch(pool)),
             authenticator=ANYBODY,
         )  # fmt: skip
+        yield replace(parts, **changes)
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from uuid import uuid4
 import psycopg
 
 from taskyard.core.idempotency import IdempotencyKey
+from taskyard.core.principal import DEFAULT_TENANT
 from taskyard.core.task import NewTask, TaskId
 from taskyard.services.idempotency import keyed_request, with_key
 from taskyard.services.submit import Submission
@@ -24,7 +25,9 @@ def new(key: str | None, *, x: object = 1, **changes: Any) -> NewTask:
     task = replace(given, **changes)
     if key is None:
         return task
-    request = keyed_request(Submission(type="a.b", args={"x": x}), IdempotencyKey(key))
+    request = keyed_request(
+        Submission(type="a.b", args={"x": x}), IdempotencyKey(key, DEFAULT_TENANT)
+    )
     return with_key(task, request, retention=WEEK)
 
 

@@ -110,7 +110,7 @@ def _own_key(wish: BatchSubmission) -> IdempotencyKey | None:
     if wish.idempotency_key is None:
         return None
     try:
-        return read_key(wish.idempotency_key)
+        return read_key(wish.idempotency_key, tenant=caller().tenant)
     except ValueError as error:
         fault = Fault("/idempotency_key", str(error))
         raise InvalidRequest("the request has invalid fields", faults=(fault,)) from None

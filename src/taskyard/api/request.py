@@ -10,6 +10,7 @@ import msgspec
 from quart import request
 
 from taskyard import strict_json
+from taskyard.api.caller import caller
 from taskyard.core import idempotency
 from taskyard.core.errors import Fault, InvalidRequest, TaskNotFound, UnsupportedMediaType
 from taskyard.core.idempotency import IdempotencyKey
@@ -72,7 +73,7 @@ def idempotency_key(*, longest: int = idempotency.LONGEST_KEY) -> IdempotencyKey
     try:
         if len(values) > 1:
             raise ValueError(f"is given {len(values)} times; send one")
-        return idempotency.read_header(values[0].strip(), longest=longest)
+        return idempotency.read_header(values[0].strip(), tenant=caller().tenant, longest=longest)
     except ValueError as error:
         fault = Fault("Idempotency-Key", str(error))
         raise InvalidRequest("the Idempotency-Key header is not valid", faults=(fault,)) from None

@@ -7,7 +7,7 @@ Structured Fields (RFC 9651, section 3.3.3). Many clients send the bare text, so
 import re
 from dataclasses import dataclass
 
-from taskyard.core.principal import DEFAULT_TENANT, TenantId
+from taskyard.core.principal import TenantId
 
 LONGEST_KEY = 255
 LONGEST_BATCH_KEY = 250  # so that the key of its last item, `<key>/9999`, is no longer than a key
@@ -22,7 +22,7 @@ class IdempotencyKey:
     """A key, which belongs to one tenant."""
 
     text: str
-    tenant: TenantId = DEFAULT_TENANT
+    tenant: TenantId
 
     def of_item(self, index: int) -> "IdempotencyKey":
         """Return the key of an item of a batch, counted from 0, that has no key of its own."""
@@ -37,17 +37,17 @@ class KeyedRequest:
     request_hash: bytes
 
 
-def read_header(value: str, *, longest: int = LONGEST_KEY) -> IdempotencyKey:
-    """Return the key of a header field. Raises ValueError for what is not one."""
+def read_header(value: str, *, tenant: TenantId, longest: int = LONGEST_KEY) -> IdempotencyKey:
+    """Return a tenant's key of a header field. Raises ValueError for what is not one."""
     if not value.startswith('"'):
-        return read_key(value, longest=longest)
+        return read_key(value, tenant=tenant, longest=longest)
     if (quoted := _QUOTED.fullmatch(value)) is None:
         raise ValueError("begins with a quote and is not one string in quotes (RFC 9651)")
-    return read_key(_ESCAPE.sub(r"\1", quoted.group(1)), longest=longest)
+    return read_key(_ESCAPE.sub(r"\1", quoted.group(1)), tenant=tenant, longest=longest)
 
 
-def read_key(text: str, *, longest: int = LONGEST_KEY) -> IdempotencyKey:
+def read_key(text: str, *, tenant: TenantId, longest: int = LONGEST_KEY) -> IdempotencyKey:
     """Return the key that a text is. Raises ValueError for what is not one."""
     if not 1 <= len(text) <= longest or not _PRINTABLE.fullmatch(text):
         raise ValueError(f"must be 1 to {longest} printable ASCII characters")
-    return IdempotencyKey(text)
+    return IdempotencyKey(text, tenant)
