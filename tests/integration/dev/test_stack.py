@@ -28,6 +28,7 @@ async def prepare(database_url, amqp_url):
     print(f"preparing {database_url} {amqp_url}", file=sys.stderr)
     if given["signal_while_preparing"]:
         os.kill(os.getpid(), signal.SIGTERM)
+    return "tk_made"
 
 stack = Stack(
     folder=Path(given["folder"]), prepare=prepare, environment=os.environ, port=None,
@@ -160,6 +161,7 @@ def test_one_line_on_stdout_and_the_rest_on_stderr(tmp_path: Path) -> None:
     assert ready == {
         "event": "ready",
         "api_url": ready["api_url"],
+        "api_key": "tk_made",
         "database_url": "postgresql://given",
         "amqp_url": "amqp://given",
     }
