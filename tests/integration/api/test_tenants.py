@@ -1,5 +1,6 @@
 """Two tenants on one gateway: every operation, as the one who owns and as the other."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -173,3 +174,30 @@ async def test_a_key_of_some_task_types_sees_and_touches_those_only(yard: Yard) 
     assert not json.loads((await yard.ask("cats", "get", "/v1/tasks"))[1])["items"]
     for path in ("/v1/webhooks", "/v1/events", "/v1/events/parked"):
         assert (await yard.ask("cats", "get", path))[0] == 403
+
+
+async def test_a_stream_shows_the_changes_of_its_owner_only(
+    yard: Yard, connection: AsyncConnection
+) -> None:
+    """Others' are left out, and those of task types that its key is not for."""
+    for who, owner in (("two", "two"), ("cats", "one")):
+        headers = {"Accept": "text/event-stream", "Authorization": f"Bearer {who}"}
+        async with yard.http.request("/v1/stream", headers=headers) as request:
+            await request.send_complete()
+            await request.receive()
+            await yard.ask("one", "post", "/v1/tasks", {"type": "a.b"})
+            _, text = await yard.ask(owner, "post", "/v1/tasks", {"type": "a.b"})
+            wanted = json.loads(text)["id"]
+            # No pool of this test runs cats.
+            await connection.execute(
+                "UPDATE tasks SET type = 'cat.nap', state = 'cancelled', finished_at = now()"
+                " WHERE id = %s",
+                (wanted,),
+            )
+            seen = ""
+            async with asyncio.timeout(10):
+                while '"state":"cancelled"' not in seen:
+                    seen += (await request.receive()).decode()
+            await request.disconnect()
+        told = [json.loads(line[6:]) for line in seen.splitlines() if line.startswith("data: ")]
+        assert {each["task"] for each in told if "task" in each} == {wanted}

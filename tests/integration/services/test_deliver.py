@@ -15,6 +15,7 @@ from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
 from taskyard.core.errors import DeliveryNotFound, WebhookDisabled
+from taskyard.core.principal import DEFAULT_TENANT, TenantId
 from taskyard.dispatcher.outward import relaying, sending
 from taskyard.outbound.dial import PublicNetwork
 from taskyard.outbound.post import open_poster
@@ -47,11 +48,16 @@ class Yard:
     pool: Pool
 
     async def subscribe(
-        self, url: str, *events: str, policy: WebhookPolicy = POLICY
+        self,
+        url: str,
+        *events: str,
+        policy: WebhookPolicy = POLICY,
+        tenant: TenantId = DEFAULT_TENANT,
     ) -> tuple[Webhook, str]:
         secret = new_secret(uuid4().bytes * 2)
         wish = WebhookRequest(url=url, events=list(events or ("task.*.*.cancelled",)))
-        return await webhooks.create(own(self.pool), wish, policy=policy, secret=secret), secret
+        pool = own(self.pool, tenant)
+        return await webhooks.create(pool, wish, policy=policy, secret=secret), secret
 
     async def log(self) -> list[dict[str, Any]]:
         cursor = await self.connection.execute(
@@ -124,6 +130,18 @@ async def yard(connection: AsyncConnection, database_url: str) -> AsyncIterator[
 async def receiver() -> AsyncIterator[Receiver]:
     async with receiving() as opened:
         yield opened
+
+
+async def test_a_change_is_told_to_its_own_tenant_only(yard: Yard, receiver: Receiver) -> None:
+    """Another tenant's webhook hears nothing, whatever it asks for."""
+    await yard.subscribe(receiver.url, "#", tenant=TenantId("other"))
+    await yard.subscribe(receiver.url)
+    async with dispatching(yard.pool):
+        await cancelled(yard.connection, 3)
+        await yard.states(*["delivered"] * 3)
+    rows = await yard.connection.execute("SELECT DISTINCT tenant FROM webhook_deliveries")
+    assert await rows.fetchall() == [("default",)]
+    assert len(receiver.requests) == 3
 
 
 async def test_a_change_arrives_signed(yard: Yard, receiver: Receiver) -> None:
