@@ -42,6 +42,12 @@ class Settings:
     lifecycle_events: tuple[str, ...] = ("task.#",)
     log_format: str = "auto"
     log_level: str = "info"
+    mode: str = "development"
+
+    @property
+    def production(self) -> bool:
+        """Whether what is convenient and unsafe is refused."""
+        return self.mode == "production"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +246,11 @@ SETTINGS: Mapping[str, Setting] = {
         parse=_one_of("debug", "info", "warning", "error"),
         default="info",
         meaning="the least severe level that is logged",
+    ),
+    "mode": Setting(
+        parse=_one_of("development", "production"),
+        default="development",
+        meaning="production refuses what is convenient and unsafe",
     ),
 }
 

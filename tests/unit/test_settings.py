@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from taskyard.core.errors import InvalidSettings
+from taskyard.core.errors import InvalidSettings, Misconfigured
+from taskyard.dev.up import up
 from taskyard.settings import SETTINGS, Settings, load
 
 ROOT = Path(__file__).parents[2]
@@ -100,3 +101,22 @@ def test_every_setting_is_documented() -> None:
     """docs/operations.md names each of them."""
     text = (ROOT / "docs" / "operations.md").read_text()
     assert [name for name in SETTINGS if f"TASKYARD_{name.upper()}" not in text] == []
+
+
+def test_a_deployment_is_in_development_unless_it_says_production() -> None:
+    """There is no third mode, and a word that is nearly right does not pass for development."""
+    assert not load(GOOD).production
+    assert load({**GOOD, "TASKYARD_MODE": "production"}).production
+    with pytest.raises(InvalidSettings):
+        load({**GOOD, "TASKYARD_MODE": "Production"})
+
+
+def test_private_servers_are_not_started_in_production(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`taskyard up` is refused with what to run instead."""
+    for name, value in {**GOOD, "TASKYARD_MODE": "production"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(Misconfigured, match=r"taskyard api.*worker"):
+        up(folder=tmp_path / "state", as_json=True, port=None, command=[])
+    assert not (tmp_path / "state").exists()

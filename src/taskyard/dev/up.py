@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from taskyard import bootstrap
+from taskyard.core.errors import Misconfigured
 from taskyard.dev.roles import Role
 from taskyard.dev.stack import Stack, say
 
@@ -28,6 +29,12 @@ def up(*, folder: Path, as_json: bool, port: int | None, command: Sequence[str])
     Returns the exit code. Raises Misconfigured before anything starts.
     """
     settings, given = bootstrap.stack_settings()
+    if settings.production:
+        raise Misconfigured(
+            "TASKYARD_MODE is production, and `taskyard up` is for development: it starts private "
+            "servers without TLS. Run `taskyard migrate` and `taskyard topology apply`, then each "
+            "role by itself: `taskyard api`, `dispatcher`, `ingest`, and `worker` for every pool"
+        )
     pepper = settings.key_pepper.decode() or bootstrap.secret_file(
         folder / bootstrap.KEY_PEPPER, lambda: secrets.token_hex(32)
     )
