@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from taskyard import connections, production
 from taskyard.core import units
 from taskyard.core.addresses import Network
 from taskyard.core.errors import Fault, InvalidSettings
@@ -43,6 +44,15 @@ class Settings:
     log_format: str = "auto"
     log_level: str = "info"
     mode: str = "development"
+    behind_proxy: bool = False
+    amqp_tls_ca: Path | None = None
+    amqp_tls_certificate: Path | None = None
+    amqp_tls_key: Path | None = None
+    database_tls_ca: Path | None = None
+    database_tls_certificate: Path | None = None
+    database_tls_key: Path | None = None
+    api_tls_certificate: Path | None = None
+    api_tls_key: Path | None = None
 
     @property
     def production(self) -> bool:
@@ -252,6 +262,15 @@ SETTINGS: Mapping[str, Setting] = {
         default="development",
         meaning="production refuses what is convenient and unsafe",
     ),
+    "behind_proxy": Setting(
+        parse=lambda text: _one_of("true", "false")(text) == "true",
+        default="false",
+        meaning="whether TLS ends in a proxy, which alone can reach the API",
+    ),
+    **{
+        name: Setting(parse=connections.file, default="", meaning=meaning)
+        for name, meaning in connections.FILES.items()
+    },
 }
 
 
@@ -274,4 +293,7 @@ def load(environ: Mapping[str, str]) -> Settings:
             faults.append(Fault(variable, str(error)))
     if faults:
         raise InvalidSettings("the settings are not valid", faults=tuple(faults))
-    return Settings(**values)
+    given = connections.completed(Settings(**values))
+    if wrong := (*connections.faults(given), *production.faults(given)):
+        raise InvalidSettings("the settings are not valid", faults=wrong)
+    return given

@@ -109,7 +109,7 @@ def asgi() -> Callable[..., Awaitable[None]]:
 def serve_api(given: Settings) -> None:
     """Serve the API until SIGTERM or SIGINT; requests under way are answered first."""
     from granian import Granian
-    from granian.constants import Interfaces, Loops
+    from granian.constants import Interfaces, Loops, SSLProtocols
 
     routing(given)  # its faults belong to this process's output, not to a worker's
     _allow_many_connections()
@@ -126,6 +126,9 @@ def serve_api(given: Settings) -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=10,
         backpressure=_MOST_REQUESTS,
+        ssl_cert=given.api_tls_certificate,
+        ssl_key=given.api_tls_key,
+        ssl_protocol_min=SSLProtocols.tls12,
     )
     server.on_startup(_let_go_first)
     server.serve()

@@ -30,12 +30,13 @@ def stack_settings() -> tuple[Settings, dict[str, str]]:
     Raises InvalidSettings: everything is checked before anything starts.
     """
     urls = ("TASKYARD_DATABASE_URL", "TASKYARD_AMQP_URL")
-    given = {name: os.environ[name] for name in urls if name in os.environ}
     private = {
         "TASKYARD_DATABASE_URL": "postgresql://private@127.0.0.1/private",
         "TASKYARD_AMQP_URL": "amqp://private@127.0.0.1/private",
     }
-    return load({**private, **os.environ}), given
+    settings = load({**private, **os.environ})
+    whole = dict(zip(urls, (settings.database_url, settings.amqp_url), strict=True))
+    return settings, {name: url for name, url in whole.items() if name in os.environ}
 
 
 def api_key() -> str | None:

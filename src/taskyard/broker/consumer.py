@@ -12,6 +12,7 @@ import aiormq
 import structlog
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPException
 
+from taskyard.broker.tls import explained
 from taskyard.stopping import end
 
 log = structlog.get_logger(__name__)
@@ -121,7 +122,7 @@ class Consumer:
             try:
                 await self._stay_connected()
             except (*CONNECTION_EXCEPTIONS, AMQPException, TimeoutError) as error:
-                log.warning("broker connection lost", error=str(error) or type(error).__name__)
+                log.warning("broker connection lost", error=explained(error))
             finally:
                 self._channel = None
                 self.connected.clear()

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import amqp
 from amqp.exceptions import NotFound, PreconditionFailed
 
+from taskyard.broker import tls
 from taskyard.broker.ledger import KnownQueue, Ledger, Standing, stale
 from taskyard.broker.topology import (
     Binding,
@@ -36,24 +37,25 @@ _TIMEOUT = 10.0
 def connected(url: str) -> Iterator[amqp.Connection]:
     """Open a connection for administration. Raises BrokerUnavailable, also when it breaks."""
     parts = urlsplit(url)
-    tls = parts.scheme == "amqps"
-    host = f"{parts.hostname}:{parts.port or (5671 if tls else 5672)}"
+    host = f"{parts.hostname}:{parts.port or tls.DEFAULT_PORTS[parts.scheme]}"
     where = f"RabbitMQ at {host}"
     connection = amqp.Connection(
         host,
         userid=unquote(parts.username or "guest"),
         password=unquote(parts.password or "guest"),
         virtual_host=virtual_host(url),
-        # Without its name the certificate of any server would do.
-        ssl={"server_hostname": parts.hostname} if tls else False,
+        ssl=tls.options(url) or False,
         connect_timeout=_TIMEOUT,
         read_timeout=_TIMEOUT,
         write_timeout=_TIMEOUT,
     )
     try:
         connection.connect()
+    except amqp.AccessRefused as error:
+        user = unquote(parts.username or "guest")
+        raise BrokerUnavailable(f"{where} refuses the user {user!r}: {error.reply_text}") from error
     except (OSError, amqp.AMQPError) as error:
-        raise BrokerUnavailable(f"{where} does not answer: {error}") from error
+        raise BrokerUnavailable(f"{where} does not answer: {tls.explained(error)}") from error
     try:
         yield connection
     except (OSError, amqp.AMQPError) as error:

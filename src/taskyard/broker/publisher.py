@@ -13,6 +13,7 @@ import structlog
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPException, DeliveryError, PublishError
 
 from taskyard.broker import wakeup as wakeup_format
+from taskyard.broker.tls import explained
 from taskyard.core.wakeup import WakeUp
 from taskyard.stopping import end
 
@@ -83,7 +84,7 @@ class Publisher:
             try:
                 await self._stay_connected()
             except (*CONNECTION_EXCEPTIONS, AMQPException, TimeoutError) as error:
-                log.warning("broker connection lost", error=str(error) or type(error).__name__)
+                log.warning("broker connection lost", error=explained(error))
             finally:
                 self._channel = None
                 self.connected.clear()

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import psycopg
@@ -12,6 +12,7 @@ from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from taskyard.core import topics
+from taskyard.core.certificates import advice
 from taskyard.core.errors import StorageUnavailable
 from taskyard.core.principal import Owner
 
@@ -33,6 +34,14 @@ class AsyncConnection(psycopg.AsyncConnection[Any]):
 
     owner: Owner | None = None
 
+    @classmethod
+    async def connect(cls, *args: Any, **kwargs: Any) -> Self:
+        """Connect. Raises OperationalError, which says what to do when TLS is in the way."""
+        try:
+            return await super().connect(*args, **kwargs)
+        except psycopg.OperationalError as error:
+            raise _explained(error) from None
+
 
 Connection = psycopg.Connection[Any]
 Cursor = psycopg.Cursor[Any]
@@ -52,6 +61,12 @@ class OwnPool:
 
 
 set_json_loads(msgspec.json.decode)
+
+
+def _explained(error: psycopg.OperationalError) -> psycopg.OperationalError:
+    said = str(error).strip()
+    hint = advice(said, server="Postgres", ca="TASKYARD_DATABASE_TLS_CA")
+    return type(error)(f"{said}: {hint}") if hint else error
 
 
 @asynccontextmanager
@@ -135,6 +150,13 @@ async def connect(url: str, *, name: str) -> AsyncConnection:
 
 def connect_sync(url: str, *, name: str) -> Connection:
     """Open one blocking connection, as a worker process or thread needs."""
-    return psycopg.connect(
-        url, autocommit=True, options=_OPTIONS, application_name=f"taskyard {name}", **_KEEPALIVE
-    )
+    try:
+        return psycopg.connect(
+            url,
+            autocommit=True,
+            options=_OPTIONS,
+            application_name=f"taskyard {name}",
+            **_KEEPALIVE,
+        )
+    except psycopg.OperationalError as error:
+        raise _explained(error) from None

@@ -9,6 +9,7 @@ from typing import Any
 import celery
 from kombu.entity import Queue
 
+from taskyard.broker import tls
 from taskyard.broker.wakeup import queue_name
 from taskyard.core.routing import Execution, Pool, RoutingTable
 from taskyard.worker.queues import QueueWatch
@@ -55,7 +56,8 @@ def import_tasks(app: celery.Celery, modules: Sequence[str]) -> None:
 
 def _configuration(pool: Pool, amqp_url: str, database_url: str, queue: str) -> dict[str, Any]:
     return {
-        "broker_url": amqp_url,
+        "broker_url": amqp_url.partition("?")[0],
+        "broker_use_ssl": tls.options(amqp_url) or False,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_heartbeat": 15,

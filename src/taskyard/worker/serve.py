@@ -11,6 +11,7 @@ from typing import Any
 import celery
 from celery import signals
 
+from taskyard.broker.tls import explained
 from taskyard.core.routing import Pool
 from taskyard.worker.keeper import Keeper
 from taskyard.worker.silence import Silence
@@ -66,6 +67,7 @@ def serve(
 
     logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
     logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
+    logging.getLogger("celery.worker.consumer.consumer").addFilter(_explain)
     worker = app.Worker(
         hostname=name,
         concurrency=pool.concurrency,
@@ -81,6 +83,15 @@ def serve(
     if deaf.is_set():
         _begin_anew()
     return int(worker.exitcode or 0)
+
+
+def _explain(record: logging.LogRecord) -> bool:
+    """Say what to do when TLS prevented a connection; Celery says what happened."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            explained(arg) if isinstance(arg, OSError) else arg for arg in record.args
+        )
+    return True
 
 
 def _begin_anew() -> None:
