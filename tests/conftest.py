@@ -10,7 +10,8 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
@@ -18,13 +19,17 @@ import pytest
 
 from taskyard.dev import start_servers
 from taskyard.dev.install import Missing
-from taskyard.dev.rabbitmq import is_installed
+from taskyard.dev.processes import free_port
+from taskyard.dev.rabbitmq import CONTROL, is_installed
+from tests.tls import Authority
 
 if TYPE_CHECKING:
     from taskyard.storage.pool import AsyncConnection
 
 _VHOSTS = 8
 _DATABASE, _BROKER, _WHY = "TEST_DATABASE_URL", "TEST_AMQP_URL", "TEST_SERVERS_MISSING"
+_CONTROL, _ADMIN = "TEST_RABBITMQCTL", "TEST_AMQP_ADMIN"
+_TLS, _AMQPS_PORT = "TEST_TLS", "TEST_AMQPS_PORT"
 _servers = ExitStack()
 
 
@@ -39,12 +44,41 @@ def pytest_configure(config: pytest.Config) -> None:
     Path(folder).chmod(0o755)
     vhosts = [f"test{n}" for n in range(_VHOSTS)]
     try:
-        servers = _servers.enter_context(start_servers(Path(folder), vhosts=vhosts))
+        servers = _servers.enter_context(
+            start_servers(Path(folder), vhosts=vhosts, **_with_tls(Path(folder)))
+        )
     except Missing as error:
         os.environ[_WHY] = str(error)
         return
     os.environ[_DATABASE] = servers.database_url
     os.environ[_BROKER] = servers.amqp_url("")
+    os.environ[_CONTROL] = str(Path(folder) / CONTROL)
+    user, _ = urlsplit(servers.amqp_url("")).netloc.split("@")
+    os.environ[_ADMIN] = f"https://{user}@localhost:{os.environ[_ADMIN]}"
+
+
+def _with_tls(folder: Path) -> dict[str, Any]:
+    """Let the broker speak TLS as well, and be managed over HTTPS, with a throwaway CA."""
+    (folder / "tls").mkdir()
+    authority = Authority.made(folder / "tls")
+    certificate, key = authority.issue()
+    authority.issue("client.test")
+    os.environ[_TLS] = str(folder / "tls")
+    os.environ[_AMQPS_PORT], os.environ[_ADMIN] = str(free_port()), str(free_port())
+    files = {"cacertfile": authority.file, "certfile": certificate, "keyfile": key}
+    return {
+        "rabbitmq_plugins": ["rabbitmq_management"],
+        "rabbitmq_conf": {
+            "listeners.ssl.1": f"127.0.0.1:{os.environ[_AMQPS_PORT]}",
+            **{f"ssl_options.{name}": path for name, path in files.items()},
+            "ssl_options.verify": "verify_peer",  # of clients that show a certificate
+            "ssl_options.fail_if_no_peer_cert": "false",
+            "management.ssl.ip": "127.0.0.1",
+            "management.ssl.port": os.environ[_ADMIN],
+            **{f"management.ssl.{name}": path for name, path in files.items()},
+            "management_agent.disable_metrics_collector": "true",  # nobody looks at them
+        },
+    }
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -77,6 +111,33 @@ def amqp_url(worker_id: str) -> str:
     """A virtual host of this xdist worker."""
     number = int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
     return _given(_BROKER) + f"test{number % _VHOSTS}"
+
+
+@pytest.fixture(scope="session")
+def rabbitmqctl() -> str:
+    """The command for the broker that tests share."""
+    return _given(_CONTROL)
+
+
+@pytest.fixture(scope="session")
+def management_url() -> str:
+    """The management API of the broker that tests share, over TLS."""
+    return _given(_ADMIN)
+
+
+@pytest.fixture(scope="session")
+def tls_folder() -> Path:
+    """The throwaway CA of the broker that tests share, and certificates that it issued."""
+    return Path(_given(_TLS))
+
+
+@pytest.fixture(scope="session")
+def amqps_url(amqp_url: str) -> str:
+    """The virtual host of this xdist worker, over TLS."""
+    parts = urlsplit(amqp_url)
+    user, _ = parts.netloc.split("@")
+    netloc = f"{user}@localhost:{_given(_AMQPS_PORT)}"
+    return parts._replace(scheme="amqps", netloc=netloc).geturl()
 
 
 @pytest.fixture

@@ -44,11 +44,11 @@ class Authority:
         leaf = self.ca.issue_cert(
             name, not_before=now - timedelta(days=2), not_after=now + valid_for
         )
-        stem = self.folder / f"{name}-{valid_for.total_seconds():.0f}"
-        stem.with_suffix(".pem").write_bytes(b"".join(b.bytes() for b in leaf.cert_chain_pems))
-        stem.with_suffix(".key").write_bytes(leaf.private_key_pem.bytes())
-        stem.with_suffix(".key").chmod(0o600)
-        return str(stem.with_suffix(".pem")), str(stem.with_suffix(".key"))
+        certificate, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
+        certificate.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
+        key.write_bytes(leaf.private_key_pem.bytes())
+        key.chmod(0o600)
+        return str(certificate), str(key)
 
 
 @contextmanager

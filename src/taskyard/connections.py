@@ -1,6 +1,5 @@
 """The servers' URLs, completed by what the settings say of TLS; and what is wrong with that."""
 
-import os
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -13,25 +12,7 @@ from taskyard.core.errors import Fault
 if TYPE_CHECKING:
     from taskyard.settings import Settings
 
-FILES: Mapping[str, str] = {
-    "amqp_tls_ca": "the CAs that may vouch for the broker, in PEM; else the system's",
-    "amqp_tls_certificate": "the certificate that is shown to the broker",
-    "amqp_tls_key": "its private key",
-    "database_tls_ca": "the CAs that may vouch for Postgres, in PEM; implies sslmode=verify-full",
-    "database_tls_certificate": "the certificate that is shown to Postgres",
-    "database_tls_key": "its private key",
-    "api_tls_certificate": "the certificate of the API, which then speaks HTTPS only",
-    "api_tls_key": "its private key",
-}  # the settings that name them, and what they mean
-
 VERIFIED = "verify-full"  # libpq: the certificate's chain and its name are checked
-
-
-def file(text: str) -> Path | None:
-    """Read a setting that names a file. Raises ValueError when it cannot be read."""
-    if text and not os.access(text, os.R_OK):
-        raise ValueError(f"names the file {text!r}, which cannot be read")
-    return Path(text).resolve() if text else None
 
 
 def completed(given: "Settings") -> "Settings":

@@ -28,6 +28,7 @@ def faults(given: "Settings") -> Iterator[Fault]:
         return
     yield from _database(given)
     yield from _broker(given)
+    yield from _administration(given)
     if not (given.api_tls_certificate or given.behind_proxy or _is_loopback(given.api_host)):
         yield Fault(
             "TASKYARD_API_HOST",
@@ -59,14 +60,23 @@ def _broker(given: "Settings") -> Iterator[Fault]:
         yield Fault(variable, "is amqp://, which is plain text; use amqps://")
     if parts.scheme == "amqps" and parameters(given.amqp_url).get("no_verify_ssl", "0") != "0":
         yield Fault(variable, "says no_verify_ssl, so anybody may pose as the broker; leave it out")
+    if given.amqp_users is not None:
+        return  # then nobody uses the URL's own
     user, password = unquote(parts.username or "guest"), unquote(parts.password or "guest")
     if user == "guest":
         yield Fault(
             variable,
-            "is for the user guest, whom everybody knows; make another one",
+            "is for the user guest, whom everybody knows; give each role a user of its own with "
+            "`taskyard topology apply --users`",
         )
     else:
         yield from _guessable(variable, user, password)
+
+
+def _administration(given: "Settings") -> Iterator[Fault]:
+    parts = urlsplit(given.amqp_admin)
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        yield Fault("TASKYARD_AMQP_ADMIN", "is http://, which is plain text; use https://")
 
 
 def _guessable(variable: str, user: str, password: str) -> Iterator[Fault]:

@@ -6,19 +6,21 @@ from typing import Any
 
 from taskyard.core import topics, units
 from taskyard.core.errors import Fault
+from taskyard.core.events import Publisher
 from taskyard.core.rules import EventRules, Expression, Rule
 from taskyard.expressions import Compiled, InvalidExpression
 from taskyard.routing_entries import Reader, duration, integer, read_entry, text, yes_or_no
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_PUBLISHER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")  # no dot: roles have one
 _ARGUMENT = re.compile(r"[A-Za-z_]\w*")
 _REQUIRED = ("name", "match", "task")
 
 
 def read_events(file: dict[str, Any], faults: list[Fault]) -> EventRules:
     """Return the rules of a file; what is wrong with it is added to the faults."""
-    if unknown := [key for key in file if key not in ("rule", "events")]:
-        known = "there are [events] and [[rule]]"
+    if unknown := [key for key in file if key not in ("rule", "events", "publishers")]:
+        known = "there are [events], [publishers] and [[rule]]"
         faults += [Fault(f"events.toml {key}", f"is not a known key; {known}") for key in unknown]
     settings = read_entry("events.toml [events]", file.get("events", {}), _EVENTS, faults)
     entries = file.get("rule", [])
@@ -32,7 +34,24 @@ def read_events(file: dict[str, Any], faults: list[Fault]) -> EventRules:
         if rule.name in rules:
             faults.append(Fault(f"events.toml [[rule]] {rule.name!r}", "is there twice"))
         rules[rule.name] = rule
-    return EventRules(rules=tuple(rules.values()), **settings)
+    publishers = _read_publishers(file.get("publishers", {}), faults)
+    return EventRules(rules=tuple(rules.values()), publishers=publishers, **settings)
+
+
+def _read_publishers(entries: Any, faults: list[Fault]) -> tuple[Publisher, ...]:
+    if not isinstance(entries, dict):
+        faults.append(Fault("events.toml publishers", "must be tables such as [publishers.shop]"))
+        return ()
+    publishers = []
+    for name, entry in entries.items():
+        where = f"events.toml [publishers.{name}]"
+        if not _PUBLISHER.fullmatch(name):
+            problem = "is no name for a user: up to 63 letters, digits, _ and -"
+            faults.append(Fault(where, problem))
+        elif name == "guest":
+            faults.append(Fault(where, "is a user that everybody knows"))
+        publishers.append(Publisher(name=name, **read_entry(where, entry, _PUBLISHERS, faults)))
+    return tuple(publishers)
 
 
 def _read_rule(number: int, entry: Any, faults: list[Fault]) -> Rule | None:
@@ -82,6 +101,12 @@ def _delay(value: str) -> str:
     return value
 
 
+def _types(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
+        raise ValueError('must be a list of one or more patterns, such as ["order.*"]')
+    return tuple(map(_pattern, value))
+
+
 _RULE: Mapping[str, Reader] = {
     "name": text(_name, '"new-uploads"'),
     "match": text(_pattern, '"upload.*.created"'),
@@ -92,7 +117,10 @@ _RULE: Mapping[str, Reader] = {
     "dedupe": _expression,
 }
 
+_PUBLISHERS: Mapping[str, Reader] = {"types": _types}
+
 _EVENTS: Mapping[str, Reader] = {"retention": duration, "user_id_is_source": yes_or_no}
 
 RULE_KEYS = (*_RULE, "args")
 EVENTS_KEYS = tuple(_EVENTS)
+PUBLISHER_KEYS = tuple(_PUBLISHERS)

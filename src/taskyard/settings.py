@@ -15,6 +15,8 @@ from taskyard.core.addresses import Network
 from taskyard.core.errors import Fault, InvalidSettings
 from taskyard.core.principal import DEFAULT_TENANT, TENANT, TenantId
 from taskyard.core.webhooks import pattern_problem
+from taskyard.setting import Setting, one_of, yes_or_no
+from taskyard.settings_security import SECURITY
 
 PREFIX = "TASKYARD_"
 
@@ -45,6 +47,8 @@ class Settings:
     log_level: str = "info"
     mode: str = "development"
     behind_proxy: bool = False
+    amqp_users: Path | None = None
+    amqp_admin: str = field(default="rabbitmqctl", repr=False)
     amqp_tls_ca: Path | None = None
     amqp_tls_certificate: Path | None = None
     amqp_tls_key: Path | None = None
@@ -58,15 +62,6 @@ class Settings:
     def production(self) -> bool:
         """Whether what is convenient and unsafe is refused."""
         return self.mode == "production"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """How one setting is read, and what it means to a user."""
-
-    parse: Callable[[str], Any]
-    meaning: str
-    default: str | None = None
 
 
 def _url(*schemes: str) -> Callable[[str], str]:
@@ -92,15 +87,6 @@ def _number(low: int, high: int) -> Callable[[str], int]:
         if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
             raise ValueError(f"is {text!r}, not a whole number from {low} to {high}")
         return int(text)
-
-    return parse
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"is {text!r}; it may be {', '.join(choices)}")
-        return text
 
     return parse
 
@@ -223,7 +209,7 @@ SETTINGS: Mapping[str, Setting] = {
         meaning="bounds the drain of every pool: how long a stopping worker lets its tasks run",
     ),
     "webhooks_insecure": Setting(
-        parse=lambda text: _one_of("true", "false")(text) == "true",
+        parse=yes_or_no,
         default="false",
         meaning="whether webhooks may be called over plain http; for development only",
     ),
@@ -248,29 +234,16 @@ SETTINGS: Mapping[str, Setting] = {
         meaning="which changes are published, as patterns over task.<type>.<state>",
     ),
     "log_format": Setting(
-        parse=_one_of("auto", "human", "json"),
+        parse=one_of("auto", "human", "json"),
         default="auto",
         meaning="how logs are written; auto is human on a terminal and json elsewhere",
     ),
     "log_level": Setting(
-        parse=_one_of("debug", "info", "warning", "error"),
+        parse=one_of("debug", "info", "warning", "error"),
         default="info",
         meaning="the least severe level that is logged",
     ),
-    "mode": Setting(
-        parse=_one_of("development", "production"),
-        default="development",
-        meaning="production refuses what is convenient and unsafe",
-    ),
-    "behind_proxy": Setting(
-        parse=lambda text: _one_of("true", "false")(text) == "true",
-        default="false",
-        meaning="whether TLS ends in a proxy, which alone can reach the API",
-    ),
-    **{
-        name: Setting(parse=connections.file, default="", meaning=meaning)
-        for name, meaning in connections.FILES.items()
-    },
+    **SECURITY,
 }
 
 

@@ -33,10 +33,11 @@ def test_a_deployment_in_order_is_accepted() -> None:
 
 
 def test_everything_is_said_at_once_and_only_in_production() -> None:
-    """Six things to mend need one start, not six; and no password is shown."""
+    """Eight things to mend need one start, not eight; and no password is shown."""
     unsafe = {
         "database_url": "postgresql://taskyard:taskyard@db.test/d",
         "amqp_url": "amqp://guest:hunter2@mq.test/v",
+        "amqp_admin": "http://admin:hunter2@mq.test:15672",
         "behind_proxy": "false",
         "webhooks_insecure": "true",
     }
@@ -46,6 +47,7 @@ def test_everything_is_said_at_once_and_only_in_production() -> None:
         "DATABASE_URL",
         "AMQP_URL",
         "AMQP_URL",
+        "AMQP_ADMIN",
         "API_HOST",
         "WEBHOOKS_INSECURE",
     ]
@@ -91,3 +93,8 @@ def test_what_stays_on_this_machine_may_be_plain(name: str, value: str) -> None:
     """A proxy beside us adds TLS; a certificate may stand for a password."""
     more = {"behind_proxy": "false", "api_host": "::1", name: value}
     assert faults(**more) == []
+
+
+def test_the_user_in_the_url_does_not_matter_when_each_role_has_its_own(tmp_path: Path) -> None:
+    """Then nobody logs in as guest."""
+    assert faults(amqp_url="amqps://mq.test/v", amqp_users=str(tmp_path)) == []

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from taskyard.core.errors import Fault, InvalidRouting
-from taskyard.routing_events import EVENTS_KEYS, RULE_KEYS, read_events
+from taskyard.routing_events import EVENTS_KEYS, PUBLISHER_KEYS, RULE_KEYS, read_events
 from taskyard.routing_files import read_routing
 
 GOOD = '[[rule]]\nname = "a"\nmatch = "upload.*"\ntask = "image.x"\n'
@@ -68,6 +68,12 @@ def test_a_rule_that_does_not_compile_is_named_with_its_column(line: str, expect
         ("rule = [1]\n", "must be a table"),
         ('[events]\nretention = "long"\n', "[events] retention: is 'long'"),
         ("[event]\n", "is not a known key"),
+        ('publishers = ["shop"]\n', "must be tables such as [publishers.shop]"),
+        ('[publishers."a.b"]\n', "[publishers.a.b]: is no name for a user"),
+        ("[publishers.guest]\n", "is a user that everybody knows"),
+        ("[publishers.shop]\ntypes = []\n", "[publishers.shop] types: must be a list"),
+        ('[publishers.shop]\ntypes = ["a.b*"]\n', "has the word 'b*'"),
+        ("[publishers.shop]\ntype = 1\n", "did you mean 'types'?"),
     ],
 )
 def test_what_is_wrong_with_the_file_is_said(text: str, expected: str) -> None:
@@ -82,6 +88,19 @@ def test_schema_and_reader_know_the_same_keys() -> None:
     described = schema()["properties"]
     assert set(described["rule"]["items"]["properties"]) == set(RULE_KEYS)
     assert set(described["events"]["properties"]) == set(EVENTS_KEYS)
+    publisher = described["publishers"]["additionalProperties"]
+    assert set(publisher["properties"]) == set(PUBLISHER_KEYS)
+
+
+def test_publishers_are_read_with_the_types_they_may_publish() -> None:
+    """Without types they may publish all."""
+    found = read_events(
+        tomllib.loads('[publishers.shop]\ntypes = ["order.*"]\n[publishers.billing]\n'), []
+    )
+    assert [(each.name, each.types) for each in found.publishers] == [
+        ("shop", ("order.*",)),
+        ("billing", ()),
+    ]
 
 
 def test_a_rule_whose_task_no_pool_runs_stops_the_start(tmp_path: Path) -> None:

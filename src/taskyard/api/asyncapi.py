@@ -67,7 +67,7 @@ def _events(table: RoutingTable, prefix: str) -> Json:
     return {
         "address": "{type}",
         "title": "Events in",
-        "description": "Publish with any routing key; the event's type is the natural one. Rules "
+        "description": "Publish with the event's type as routing key. Rules "
         f"match these types: {', '.join(patterns) or 'none yet'}. What none matches is parked.",
         "parameters": {"type": {"description": "The event's type.", "examples": patterns}},
         "messages": {

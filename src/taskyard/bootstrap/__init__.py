@@ -6,9 +6,11 @@ Celery.
 
 from taskyard.bootstrap.administration import (
     apply_topology,
+    apply_users,
     check_agreement,
     migrate_database,
     plan_topology,
+    plan_users,
 )
 from taskyard.bootstrap.api import asgi, open_api, serve_api
 from taskyard.bootstrap.events import rehearse_rules, try_events
@@ -31,6 +33,7 @@ __all__ = [
     "KEY_PEPPER",
     "api_key",
     "apply_topology",
+    "apply_users",
     "asgi",
     "check_agreement",
     "child_environment",
@@ -40,6 +43,7 @@ __all__ = [
     "migrate_database",
     "open_api",
     "plan_topology",
+    "plan_users",
     "rehearse_rules",
     "revoke_key",
     "rotate_key",

@@ -8,7 +8,9 @@ from taskyard.core.errors import Fault
 from taskyard.settings import Settings
 
 if TYPE_CHECKING:
+    from taskyard.broker.administration import Administration
     from taskyard.broker.topology import Step
+    from taskyard.services.users import Users
 
 
 async def migrate_database(given: Settings) -> list[str]:
@@ -45,6 +47,34 @@ async def apply_topology(given: Settings, *, drain: timedelta = timedelta(0)) ->
             prefix=given.prefix,
             within=drain,
         )
+
+
+def plan_users(given: Settings) -> "list[Step]":
+    """Return what `apply_users` would change among the users of the broker."""
+    return list(_users(given).plan(_broker_administration(given)).steps())
+
+
+def apply_users(given: Settings, *, rotate: bool = False) -> "tuple[list[Step], dict[str, str]]":
+    """Make the users of the broker; return what was done, and the new passwords by user."""
+    plan, new = _users(given).apply(_broker_administration(given), rotate=rotate)
+    return list(plan.steps()), new
+
+
+def _users(given: Settings) -> "Users":
+    from taskyard.services.users import Users
+
+    return Users(
+        amqp_url=given.amqp_url,
+        prefix=given.prefix,
+        table=routing(given),
+        folder=given.amqp_users,
+    )
+
+
+def _broker_administration(given: Settings) -> "Administration":
+    from taskyard.broker.administration import administration
+
+    return administration(given.amqp_admin, ca=given.amqp_tls_ca)
 
 
 async def _administration(given: Settings) -> Any:

@@ -96,7 +96,7 @@ def asgi() -> Callable[..., Awaitable[None]]:
     from taskyard.api.app import create_app
     from taskyard.api.lifespan import Lifespan
 
-    given = settings()
+    given = settings("api")
     logs.configure(log_format=given.log_format, level=given.log_level, role="api")
 
     def on_ready() -> None:

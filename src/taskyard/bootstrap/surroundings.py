@@ -4,8 +4,11 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from taskyard.connections import as_user
+from taskyard.core.errors import Misconfigured
 from taskyard.core.routing import RoutingTable
 from taskyard.routing_files import read_routing
 from taskyard.settings import Settings, load
@@ -14,9 +17,25 @@ ADMIN_KEY, KEY_PEPPER = "admin-key", "key-pepper"
 _STATE = Path(".taskyard")  # where `taskyard up` keeps its files if not told otherwise
 
 
-def settings() -> Settings:
-    """Return the settings of this process. Raises InvalidSettings with every fault."""
-    return load(os.environ)
+def settings(role: str | None = None) -> Settings:
+    """Return the settings of this process. Raises InvalidSettings with every fault.
+
+    A role, called as on the command line (`worker media`), connects to the broker as its own user
+    where there are such. Raises Misconfigured when its password is not there.
+    """
+    given = load(os.environ)
+    if role is None or given.amqp_users is None:
+        return given
+    from taskyard.broker import passwords
+    from taskyard.broker.users import user_name
+
+    user = user_name(given.prefix, role)
+    if (password := passwords.read(given.amqp_users, user)) is None:
+        raise Misconfigured(
+            f"there is no password of the broker's user {user} in {given.amqp_users} "
+            "(TASKYARD_AMQP_USERS); `taskyard topology apply --users` makes it"
+        )
+    return replace(given, amqp_url=as_user(given.amqp_url, user, password))
 
 
 def routing(given: Settings) -> RoutingTable:

@@ -34,6 +34,7 @@ class Message:
     content_encoding: str | None
     headers: Mapping[str, Any]
     user_id: str | None
+    routing_key: str
     channel: aiormq.abc.AbstractChannel
     tag: int
 
@@ -174,6 +175,7 @@ class Consumer:
                 content_encoding=properties.content_encoding,
                 headers=properties.headers or {},
                 user_id=properties.user_id,
+                routing_key=message.routing_key or "",
                 channel=message.channel,
                 tag=tag,
             )

@@ -36,19 +36,8 @@ _TIMEOUT = 10.0
 @contextmanager
 def connected(url: str) -> Iterator[amqp.Connection]:
     """Open a connection for administration. Raises BrokerUnavailable, also when it breaks."""
-    parts = urlsplit(url)
-    host = f"{parts.hostname}:{parts.port or tls.DEFAULT_PORTS[parts.scheme]}"
-    where = f"RabbitMQ at {host}"
-    connection = amqp.Connection(
-        host,
-        userid=unquote(parts.username or "guest"),
-        password=unquote(parts.password or "guest"),
-        virtual_host=virtual_host(url),
-        ssl=tls.options(url) or False,
-        connect_timeout=_TIMEOUT,
-        read_timeout=_TIMEOUT,
-        write_timeout=_TIMEOUT,
-    )
+    connection, parts = _connection(url), urlsplit(url)
+    where = f"RabbitMQ at {connection.host}"
     try:
         connection.connect()
     except amqp.AccessRefused as error:
@@ -62,6 +51,35 @@ def connected(url: str) -> Iterator[amqp.Connection]:
         raise BrokerUnavailable(f"{where} did not go on: {error}") from error
     finally:
         connection.collect()
+
+
+def may_log_in(url: str) -> bool:
+    """Return whether the broker takes user and password. Raises BrokerUnavailable."""
+    connection = _connection(url)
+    try:
+        connection.connect()
+    except (amqp.AccessRefused, amqp.NotAllowed):  # the password, or all of the virtual host
+        return False
+    except (OSError, amqp.AMQPError) as error:
+        where = f"RabbitMQ at {connection.host}"
+        raise BrokerUnavailable(f"{where} does not answer: {tls.explained(error)}") from error
+    finally:
+        connection.collect()
+    return True
+
+
+def _connection(url: str) -> amqp.Connection:
+    parts = urlsplit(url)
+    return amqp.Connection(
+        f"{parts.hostname}:{parts.port or tls.DEFAULT_PORTS[parts.scheme]}",
+        userid=unquote(parts.username or "guest"),
+        password=unquote(parts.password or "guest"),
+        virtual_host=virtual_host(url),
+        ssl=tls.options(url) or False,
+        connect_timeout=_TIMEOUT,
+        read_timeout=_TIMEOUT,
+        write_timeout=_TIMEOUT,
+    )
 
 
 def wanted(

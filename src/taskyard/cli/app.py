@@ -112,6 +112,6 @@ def up(
 
 
 def _settings(role: str) -> Settings:
-    given = bootstrap.settings()
+    given = bootstrap.settings(role)
     logs.configure(log_format=given.log_format, level=given.log_level, role=role)
     return given

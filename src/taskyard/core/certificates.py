@@ -36,6 +36,11 @@ _REASONS: tuple[tuple[tuple[str, ...], str], ...] = (
         "{server} does not take the certificate that it was shown, or was shown none; set {ours}",
     ),
     (
+        # From TLS 1.3 on a client may hear the end before the reason.
+        ("eof occurred in violation of protocol",),
+        "{server} broke off; perhaps it wants another certificate than it was shown: see {ours}",
+    ),
+    (
         ("server does not support ssl", "wrong version number", "record layer failure"),
         "{server} speaks no TLS there; turn it on, or connect to the port that has it",
     ),

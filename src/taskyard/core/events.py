@@ -30,6 +30,7 @@ class ParkReason(StrEnum):
     TOO_LARGE = "too-large"
     INVALID = "invalid-event"
     USER_ID = "wrong-user-id"
+    ROUTING_KEY = "wrong-routing-key"
     UNMATCHED = "unmatched"  # no rule's pattern matches its type
     EXPRESSION = "expression-failed"
     UNFIT = "unfit-task"  # a rule made a task that would be refused
@@ -46,6 +47,17 @@ class Event:
     subject: str | None
     time: datetime | None
     document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publisher:
+    """Who may publish events over AMQP: a user of the broker, and the types of its events.
+
+    No type pattern means all types.
+    """
+
+    name: str
+    types: tuple[str, ...] = ()
 
 
 class NotAnEvent(Exception):

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from taskyard.core import topics
-from taskyard.core.events import Event
+from taskyard.core.events import Event, Publisher
 
 Document = Mapping[str, Any]
 
@@ -81,6 +81,7 @@ class EventRules:
     rules: tuple[Rule, ...] = ()
     retention: timedelta = timedelta(days=7)
     user_id_is_source: bool = False
+    publishers: tuple[Publisher, ...] = ()
 
     def consider(self, event: Event) -> Iterator[Outcome]:
         """Yield what each rule whose pattern matches the event's type makes of it."""

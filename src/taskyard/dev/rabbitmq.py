@@ -1,21 +1,23 @@
 """A private RabbitMQ node: own folder, own ports, loopback only."""
 
-import base64
-import hashlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import amqp
 
+from taskyard.broker.users import password_hash
 from taskyard.dev import processes
 from taskyard.dev.install import ensure
 
+CONTROL = Path("rabbitmq/rabbitmqctl")  # in the folder of the servers: a command for this node
 _USER = "taskyard"
 _READY_WITHIN = 60.0
 _STOP_WITHIN = 3.0
@@ -96,8 +98,17 @@ class RabbitServer:
         return done.stdout
 
 
-def spawn(folder: Path, *, vhosts: Sequence[str]) -> RabbitServer:
-    """Start a node whose data are in `folder`; it is usable after `wait_ready`."""
+def spawn(
+    folder: Path,
+    *,
+    vhosts: Sequence[str],
+    more: Mapping[str, str | int] = MappingProxyType({}),
+    plugins: Sequence[str] = (),
+) -> RabbitServer:
+    """Start a node whose data are in `folder`; it is usable after `wait_ready`.
+
+    `more` are entries of its rabbitmq.conf.
+    """
     _server_script()
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("node.pid", "epmd.pid"):
@@ -105,7 +116,11 @@ def spawn(folder: Path, *, vhosts: Sequence[str]) -> RabbitServer:
     port, dist_port, epmd_port = (processes.free_port() for _ in range(3))
     password = processes.secret(folder / "password")
     _configure(folder, port=port, password=password, vhosts=vhosts)
+    with (folder / "rabbitmq.conf").open("a") as entries:
+        entries.writelines(f"{name} = {value}\n" for name, value in more.items())
+    (folder / "enabled_plugins").write_text(f"[{','.join(plugins)}].\n")
     env = _environment(folder, dist_port=dist_port, epmd_port=epmd_port)
+    _write_control(folder / CONTROL.name, env)
     log = folder / "output.log"
     log.unlink(missing_ok=True)
     with log.open("ab") as output:
@@ -169,7 +184,6 @@ def _configure(folder: Path, *, port: int, password: str, vhosts: Sequence[str])
         "log.console.level = warning\n"
         "log.file = false\n"
     )
-    (folder / "enabled_plugins").write_text("[].\n")
     (folder / "empty.conf").write_text("")
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
     definitions = folder / "definitions.json"
@@ -180,7 +194,7 @@ def _configure(folder: Path, *, port: int, password: str, vhosts: Sequence[str])
                 "users": [
                     {
                         "name": _USER,
-                        "password_hash": _password_hash(password),
+                        "password_hash": password_hash(password, os.urandom(4)),
                         "hashing_algorithm": "rabbit_password_hashing_sha256",
                         "tags": "administrator",
                     }
@@ -192,10 +206,12 @@ def _configure(folder: Path, *, port: int, password: str, vhosts: Sequence[str])
     )
 
 
-def _password_hash(password: str) -> str:
-    """Salt and SHA-256 as RabbitMQ keeps them: https://www.rabbitmq.com/docs/passwords."""
-    salt = os.urandom(4)
-    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+def _write_control(script: Path, env: Mapping[str, str]) -> None:
+    """Write a rabbitmqctl that talks to this node, whatever the environment of its caller."""
+    command = _server_script().parent / "rabbitmqctl"
+    lines = (f"export {name}={shlex.quote(value)}\n" for name, value in env.items())
+    script.write_text(f'#!/bin/sh\n{"".join(lines)}exec {shlex.quote(str(command))} "$@"\n')
+    script.chmod(0o700)
 
 
 def _environment(folder: Path, *, dist_port: int, epmd_port: int) -> dict[str, str]:

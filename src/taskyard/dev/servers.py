@@ -3,10 +3,11 @@
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 from taskyard.core.errors import Misconfigured
@@ -44,6 +45,8 @@ def start_servers(
     vhosts: Sequence[str] = ("taskyard",),
     database_url: str | None = None,
     amqp_url: str | None = None,
+    rabbitmq_conf: Mapping[str, str | int] = MappingProxyType({}),
+    rabbitmq_plugins: Sequence[str] = (),
 ) -> Iterator[Servers]:
     """Start what is not given, wait until it answers, and stop it at the end.
 
@@ -59,7 +62,9 @@ def start_servers(
         stack.callback(_stop, running)
         database = broker = None
         if amqp_url is None:
-            broker = rabbitmq.spawn(folder / "rabbitmq", vhosts=vhosts)
+            broker = rabbitmq.spawn(
+                folder / "rabbitmq", vhosts=vhosts, more=rabbitmq_conf, plugins=rabbitmq_plugins
+            )
             running.append(broker)
         if database_url is None:
             database = postgres.spawn(folder)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from taskyard import bootstrap
 from taskyard.core.errors import Misconfigured
+from taskyard.dev.rabbitmq import CONTROL
 from taskyard.dev.roles import Role
 from taskyard.dev.stack import Stack, say
 
@@ -32,19 +33,25 @@ def up(*, folder: Path, as_json: bool, port: int | None, command: Sequence[str])
     if settings.production:
         raise Misconfigured(
             "TASKYARD_MODE is production, and `taskyard up` is for development: it starts private "
-            "servers without TLS. Run `taskyard migrate` and `taskyard topology apply`, then each "
-            "role by itself: `taskyard api`, `dispatcher`, `ingest`, and `worker` for every pool"
+            "servers without TLS. Run `taskyard migrate` and `taskyard topology apply --users`, "
+            "then each role by itself: `taskyard api`, `dispatcher`, `ingest`, and `worker` for "
+            "every pool"
         )
     pepper = settings.key_pepper.decode() or bootstrap.secret_file(
         folder / bootstrap.KEY_PEPPER, lambda: secrets.token_hex(32)
     )
+    is_private = "TASKYARD_AMQP_URL" not in given
+    admin = str((folder / CONTROL).resolve()) if is_private else settings.amqp_admin
     table = bootstrap.routing(settings)
     me = PROGRAM
 
     async def prepare(database_url: str, amqp_url: str) -> str:
         real = replace(
-            settings, database_url=database_url, amqp_url=amqp_url, key_pepper=pepper.encode()
-        )
+            settings, database_url=database_url, amqp_url=amqp_url, key_pepper=pepper.encode(),
+            amqp_admin=admin,
+        )  # fmt: skip
+        if real.amqp_users is not None:
+            bootstrap.apply_users(real)
         await bootstrap.migrate_database(real)
         await bootstrap.apply_topology(real)
         key, new = await bootstrap.first_key(real, folder)
@@ -60,6 +67,7 @@ def up(*, folder: Path, as_json: bool, port: int | None, command: Sequence[str])
         environment={
             **bootstrap.child_environment({**_SHORT_DRAIN, **_WEBHOOKS_AT_HOME, **quiet, **human}),
             "TASKYARD_KEY_PEPPER": pepper,
+            "TASKYARD_AMQP_ADMIN": admin,
         },
         roles=[
             Role(name="api", argv=[*me, "api"], first_to_stop=True, stop_within=4.0),

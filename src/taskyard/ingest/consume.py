@@ -72,4 +72,5 @@ def _delivery(message: Message) -> Delivery:
         content_encoding=message.content_encoding,
         attributes=amqp_attributes(message.headers),
         user_id=message.user_id,
+        routing_key=message.routing_key,
     )

@@ -35,6 +35,7 @@ class Delivery:
     content_encoding: str | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
     user_id: str | None = None
+    routing_key: str | None = None  # of a message over AMQP
 
 
 def amqp_attributes(headers: Mapping[str, Any]) -> dict[str, Any]:

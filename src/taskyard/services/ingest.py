@@ -43,6 +43,7 @@ class Ingest:
         try:
             event = read(delivery)
             self._require_user(event, delivery)
+            self._require_key(event, delivery)
         except NotAnEvent as error:
             return _unreadable(key, delivery, error)
         return self.consider(event, key=key, now=now)
@@ -64,6 +65,13 @@ class Ingest:
         if not user or (source != user and not source.startswith(f"{user}/")):
             sent = f"the user {user!r}" if user else "a publisher that set no user-id"
             raise NotAnEvent(ParkReason.USER_ID, f"{sent} is not the source {event.source!r}")
+
+    def _require_key(self, event: Event, delivery: Delivery) -> None:
+        """The broker checks which keys a publisher uses, so the key must tell the type."""
+        key = delivery.routing_key
+        if self._table.events.publishers and key is not None and key != event.type:
+            detail = f"the type is {event.type!r}, but the routing key {key!r}"
+            raise NotAnEvent(ParkReason.ROUTING_KEY, detail)
 
     async def take_in(self, given: Sequence[Taken]) -> Intaken:
         """Store all in one transaction. One that the database refuses is parked, not the others.

@@ -113,7 +113,8 @@ def _look(ingest: Ingest, each: Parked, now: datetime) -> Taken:
     if each.document is not None:
         return ingest.consider(to_event(each.document), key=each.key, now=now)
     body = each.body or b""
-    if len(body) < each.size:  # it was cut: there is nothing to read again
+    # It was cut, or its routing key is not kept: there is nothing to look at again.
+    if len(body) < each.size or each.reason == ParkReason.ROUTING_KEY:
         return NewParked(key=each.key, reason=ParkReason(each.reason), detail=each.detail)
     delivery = Delivery(
         body=body,

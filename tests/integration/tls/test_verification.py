@@ -15,6 +15,7 @@ from taskyard.broker.publisher import open_publisher
 from taskyard.broker.tls import explained
 from taskyard.core.errors import BrokerUnavailable
 from taskyard.core.routing import Pool, RoutingTable
+from taskyard.ingest import HELD
 from taskyard.settings import Settings, load
 from taskyard.storage.pool import connect, connect_sync, open_pool
 from taskyard.worker.app import make_celery
@@ -65,7 +66,7 @@ async def publish(given: Settings) -> str:
 
 
 async def consume(given: Settings) -> str:
-    async with open_consumer(given.amqp_url, "nothing", prefetch=1) as consumer:
+    async with open_consumer(given.amqp_url, "nothing", bounds=HELD) as consumer:
         # There is no such queue, which only who has come in is told.
         told = await _told(consumer.connected)
         return "" if "NOT_FOUND" in told else told
