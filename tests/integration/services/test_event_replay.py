@@ -1,13 +1,14 @@
 """Replay of events and of parked events, on a real server."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from taskyard.core.errors import EventNotFound, InvalidRequest
-from taskyard.core.events import EventKey, ParkReason
+from taskyard.core.events import EventKey, ParkReason, Publisher
 from taskyard.core.routing import RoutingTable
 from taskyard.services.catalog import Catalog
 from taskyard.services.cloudevents import STRUCTURED, Delivery
@@ -170,6 +171,26 @@ async def test_what_could_not_be_read_is_read_again(connection: Connection, pool
     assert {reason for _, reason, _ in report.problems} == {"too-large", "not-json"}
     assert await rows(connection, COUNT) == [1]
     assert await rows(connection, "SELECT id, state FROM inbox_events") == [("e1", "fired")]
+
+
+async def test_where_there_are_publishers_the_routing_key_is_the_type(
+    connection: Connection, pool: Pool
+) -> None:
+    """The broker checks keys, not bodies; a key is not kept, so what was parked for it stays."""
+    rules = replace(table(THUMBNAILS).events, publishers=(Publisher(name="shop"),))
+    routing = replace(table(THUMBNAILS), events=rules)
+    ingest, now = ingest_of(pool, routing), datetime.now(UTC)
+    honest, forged = event()["type"], "order.placed"
+    given = [
+        Delivery(body=structured(event(n)).body, content_type=STRUCTURED, routing_key=key)
+        for n, key in enumerate((honest, forged, None))  # over HTTP there is no key
+    ]
+    await ingest.take_in([ingest.look(each, now=now) for each in given])
+    fired = "SELECT id FROM inbox_events WHERE state = 'fired' ORDER BY id"
+    assert await rows(connection, fired) == ["e0", "e2"]
+    assert await rows(connection, "SELECT reason FROM parked_events") == ["wrong-routing-key"]
+    report = await replay_all(pool, routing)
+    assert (report.count, report.released) == (1, 0)
 
 
 async def test_a_filter_says_which_parked_events_are_meant(
