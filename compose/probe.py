@@ -9,6 +9,7 @@ kernel costs the broker and the database nothing.
 """
 
 import os
+import ssl
 import sys
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -24,7 +25,12 @@ _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 def api_answers() -> bool:
     """Return whether the API in this container answers its liveness probe."""
     port = os.environ.get("TASKYARD_API_PORT", "8000")
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=_TIMEOUT) as reply:
+    place, trust = f"://127.0.0.1:{port}/livez", None
+    if speaks_tls := bool(os.environ.get("TASKYARD_API_TLS_CERTIFICATE")):
+        # It is for the name that clients use, and this never leaves the container.
+        trust = ssl._create_unverified_context()  # noqa: S323
+    request = urllib.request.Request(("https" if speaks_tls else "http") + place)  # noqa: S310
+    with urllib.request.urlopen(request, timeout=_TIMEOUT, context=trust) as reply:  # noqa: S310
         return bool(reply.status == 200)
 
 

@@ -141,7 +141,7 @@ def test_the_roles_wait_for_schema_and_topology(services: dict[str, Any]) -> Non
         waits = services[name]["depends_on"]
         assert waits["migrate"] == {"condition": "service_completed_successfully"}, name
     command = " ".join(services["migrate"]["command"])
-    assert command == "taskyard migrate && taskyard topology apply"
+    assert command == "taskyard migrate && taskyard topology apply --users"
 
 
 def test_every_mounted_volume_and_network_is_declared(stack: dict[str, Any]) -> None:

@@ -2,12 +2,15 @@
 
 import importlib.util
 import socket
+import ssl
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import trustme
 
 PROBE = Path(__file__).parents[3] / "compose" / "probe.py"
 
@@ -60,3 +63,25 @@ def test_a_closing_connection_is_not_standing(probe: ModuleType) -> None:
 
     assert probe.connects_to(5672, "\n".join([heading, row.format("01")]))
     assert not probe.connects_to(5672, "\n".join([heading, row.format("08")]))
+
+
+def test_the_api_is_asked_over_tls_when_it_speaks_nothing_else(
+    probe: ModuleType, server: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever name its certificate is for."""
+    issued = trustme.CA().issue_cert("api.test")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    issued.configure_cert(context)
+    monkeypatch.setenv("TASKYARD_API_PORT", str(server.getsockname()[1]))
+    monkeypatch.setenv("TASKYARD_API_TLS_CERTIFICATE", "/run/secrets/api.pem")
+
+    def answer() -> None:
+        client, _ = server.accept()
+        with context.wrap_socket(client, server_side=True) as spoken:
+            assert spoken.recv(4096).startswith(b"GET /livez")
+            spoken.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    answering = threading.Thread(target=answer)
+    answering.start()
+    assert probe.api_answers()
+    answering.join()
