@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from taskyard.setting import Setting, one_of, yes_or_no
 
@@ -15,6 +16,14 @@ def _file(text: str) -> Path | None:
     if text and not os.access(text, os.R_OK):
         raise ValueError(f"names the file {text!r}, which cannot be read")
     return Path(text).resolve() if text else None
+
+
+def _administration(text: str) -> str:
+    # It holds an administrator's password, so it is not shown.
+    parts = urlsplit(text)
+    if not text or ("://" in text and (parts.scheme not in ("http", "https") or not parts.netloc)):
+        raise ValueError("is neither a command nor a URL like https://admin:password@host:15671")
+    return text
 
 
 _FILES = {
@@ -45,7 +54,7 @@ SECURITY: Mapping[str, Setting] = {
         meaning="the folder with the password of each role's own user of the broker",
     ),
     "amqp_admin": Setting(
-        parse=str,
+        parse=_administration,
         default="rabbitmqctl",
         meaning="how users are made: the URL of the management API, or the command rabbitmqctl",
     ),

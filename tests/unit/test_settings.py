@@ -120,3 +120,13 @@ def test_private_servers_are_not_started_in_production(
     with pytest.raises(Misconfigured, match=r"taskyard api.*worker"):
         up(folder=tmp_path / "state", as_json=True, port=None, command=[])
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("value", ["", "ftp://admin:hunter2@h", "https://"])
+def test_who_makes_the_users_is_a_command_or_a_url(value: str) -> None:
+    """What is neither is refused before anything is asked, and not shown."""
+    with pytest.raises(InvalidSettings) as caught:
+        load({**GOOD, "TASKYARD_AMQP_ADMIN": value})
+    assert "TASKYARD_AMQP_ADMIN: is neither" in str(caught.value.faults[0])
+    assert "hunter2" not in str(caught.value.faults[0])
+    assert load(GOOD).amqp_admin == "rabbitmqctl"
