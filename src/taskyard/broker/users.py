@@ -72,6 +72,10 @@ def wanted(table: RoutingTable, prefix: str) -> tuple[User, ...]:
     tasks, ingest, pools = exchange_name(prefix), ingest_queue(prefix), queue_name(prefix, "")
     dead, events, lifecycle = (f"{prefix}.{name}" for name in ("dead", "events", "lifecycle"))
     any_pool = f"{re.escape(pools)}.+"
+    workers = {
+        f"worker {pool}": Rights(read=f"^{re.escape(queue_name(prefix, pool))}(\\.v[0-9]+)?$")
+        for pool in table.pools
+    }
     roles = {
         "api": Rights(write=_names(tasks)),
         "dispatcher": Rights(
@@ -80,20 +84,12 @@ def wanted(table: RoutingTable, prefix: str) -> tuple[User, ...]:
             read=_names(tasks, dead, events, more=any_pool),
         ),
         "ingest": Rights(read=_names(ingest)),
-        **{
-            f"worker {pool}": Rights(read=f"^{re.escape(queue_name(prefix, pool))}(\\.v[0-9]+)?$")
-            for pool in table.pools
-        },
     }
-    publishers = (
-        User(
-            name=publisher.name,
-            rights=Rights(write=_names(events), topics=_keys(events, publisher.types)),
-        )
+    named = {user_name(prefix, role): rights for role, rights in (roles | workers).items()} | {
+        publisher.name: Rights(write=_names(events), topics=_keys(events, publisher.types))
         for publisher in table.events.publishers
-    )
-    ours = (User(name=user_name(prefix, role), rights=rights) for role, rights in roles.items())
-    return (*ours, *publishers)
+    }
+    return tuple(User(name=name, rights=rights) for name, rights in named.items())
 
 
 def definitions(
@@ -114,16 +110,7 @@ def definitions(
             }
             for name, found in hashes.items()
         ],
-        "permissions": [
-            {
-                "user": user.name,
-                "vhost": vhost,
-                "configure": user.rights.configure,
-                "write": user.rights.write,
-                "read": user.rights.read,
-            }
-            for user in users
-        ],
+        "permissions": [_permission(user, vhost) for user in users],
         "topic_permissions": [
             {"user": user.name, "vhost": vhost, "exchange": name, "write": keys, "read": NOTHING}
             for user in users
@@ -153,6 +140,16 @@ def found_users(document: Mapping[str, Any], *, vhost: str) -> dict[str, FoundUs
 def password_hash(password: str, salt: bytes) -> str:
     """Four bytes of salt and SHA-256 as RabbitMQ keeps them: rabbitmq.com/docs/passwords."""
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def _permission(user: User, vhost: str) -> dict[str, str]:
+    return {
+        "user": user.name,
+        "vhost": vhost,
+        "configure": user.rights.configure,
+        "write": user.rights.write,
+        "read": user.rights.read,
+    }
 
 
 def _topics(document: Mapping[str, Any], user: str, vhost: str) -> Iterator[tuple[str, str]]:

@@ -123,20 +123,7 @@ def spawn(
     _write_control(folder / CONTROL.name, env)
     log = folder / "output.log"
     log.unlink(missing_ok=True)
-    with log.open("ab") as output:
-        # Run beside the node, and before it: a daemon that it starts itself would stay behind.
-        names = processes.spawn(
-            ["epmd", "-address", "127.0.0.1", "-port", str(epmd_port)],
-            env=env,
-            output=output,
-            dies_with=signal.SIGKILL,
-        )
-        processes.wait_until(
-            lambda: not processes.is_free(epmd_port),
-            within=_READY_WITHIN,
-            what="epmd",
-            alive=lambda: names.poll() is None,
-        )
+    names = _start_names(log, env, epmd_port)
     (folder / "epmd.pid").write_text(str(names.pid))
     return RabbitServer(
         port=port,
@@ -147,6 +134,24 @@ def spawn(
         folder=folder,
         environment=env,
     )
+
+
+def _start_names(log: Path, env: Mapping[str, str], port: int) -> subprocess.Popen[bytes]:
+    with log.open("ab") as output:
+        # Run beside the node, and before it: a daemon that it starts itself would stay behind.
+        names = processes.spawn(
+            ["epmd", "-address", "127.0.0.1", "-port", str(port)],
+            env=env,
+            output=output,
+            dies_with=signal.SIGKILL,
+        )
+        processes.wait_until(
+            lambda: not processes.is_free(port),
+            within=_READY_WITHIN,
+            what="epmd",
+            alive=lambda: names.poll() is None,
+        )
+    return names
 
 
 def _start_node(folder: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:

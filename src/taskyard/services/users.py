@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -32,6 +32,7 @@ class Need:
     user: User
     found: FoundUser | None
     password: Password
+    kept: str | None = field(default=None, repr=False)  # what its file says
 
     @property
     def differs(self) -> bool:
@@ -88,15 +89,11 @@ class Users:
         users = wanted(self.table, self.prefix)
         ours = {name for name, found in present.items() if mark in found.tags}
         foreign = {user.name for user in users} & present.keys() - ours
-        needs = (
-            Need(
-                user=user,
-                found=present.get(user.name),
-                password=Password.NEW if rotate else self._password(user, user.name in present),
-            )
+        needs = [
+            self._need(user, present.get(user.name), rotate=rotate)
             for user in users
             if user.name not in foreign
-        )
+        ]
         return Plan(
             needs=tuple(n for n in needs if n.differs or n.password is not Password.STAYS),
             surplus=tuple(sorted(ours - {user.name for user in users})),
@@ -114,16 +111,15 @@ class Users:
         if self.folder is not None:
             for name, password in new.items():
                 passwords.keep(self.folder, name, password)
-        vhost = virtual_host(self.amqp_url)
-        known = new | {
-            n.user.name: self._kept(n.user.name) or ""
-            for n in plan.needs
-            if n.password is Password.FROM_FILE
+        kept = {n.user.name: n.kept for n in plan.needs if n.password is Password.FROM_FILE}
+        hashes = {
+            name: password_hash(each, os.urandom(_SALT))
+            for name, each in (new | kept).items()
+            if each
         }
-        hashes = {name: password_hash(each, os.urandom(_SALT)) for name, each in known.items()}
+        vhost, mark = virtual_host(self.amqp_url), tag(self.amqp_url, self.prefix)
         if plan.needs:
             users = [need.user for need in plan.needs]
-            mark = tag(self.amqp_url, self.prefix)
             admin.load(definitions(users, hashes, vhost=vhost, mark=mark))
         for need in plan.needs:
             if need.is_limited:
@@ -132,13 +128,14 @@ class Users:
             admin.remove(name)
         return plan, new
 
-    def _password(self, user: User, present: bool) -> Password:
-        kept = self._kept(user.name)
+    def _need(self, user: User, found: FoundUser | None, *, rotate: bool) -> Need:
+        kept = None if self.folder is None else passwords.read(self.folder, user.name)
+        password = Password.NEW if rotate else self._password(user, found, kept)
+        return Need(user=user, found=found, password=password, kept=kept)
+
+    def _password(self, user: User, found: FoundUser | None, kept: str | None) -> Password:
         if kept is None:
             # Nobody can know what an existing user's is; without a folder that is as it should be.
-            return Password.STAYS if present and self.folder is None else Password.NEW
-        fits = present and may_log_in(as_user(self.amqp_url, user.name, kept))
+            return Password.STAYS if found and self.folder is None else Password.NEW
+        fits = found and may_log_in(as_user(self.amqp_url, user.name, kept))
         return Password.STAYS if fits else Password.FROM_FILE
-
-    def _kept(self, name: str) -> str | None:
-        return None if self.folder is None else passwords.read(self.folder, name)
