@@ -1,13 +1,31 @@
-"""Reading the tables of the routing folder: each key by a reader that refuses in words."""
+"""Reading files in TOML: each key of a table by a reader that refuses in words."""
 
 import difflib
+import tomllib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from taskyard.core import units
 from taskyard.core.errors import Fault
 
 Reader = Callable[[Any], Any]
+
+
+def load_toml(path: Path, faults: list[Fault], *, optional: bool = False) -> dict[str, Any]:
+    """Return what a file holds; what is wrong with it is added to the faults."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if not optional:
+            faults.append(Fault(path.name, f"is missing in {path.parent}"))
+    except OSError as error:
+        faults.append(Fault(path.name, f"cannot be read: {error.strerror}"))
+    except UnicodeDecodeError:
+        faults.append(Fault(path.name, "is not UTF-8"))
+    except tomllib.TOMLDecodeError as error:
+        faults.append(Fault(path.name, f"is not TOML: {error}"))
+    return {}
 
 
 def read_entry(

@@ -1,7 +1,6 @@
 """Reading the routing folder: every fault of every file at once, each with its place."""
 
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from taskyard.core.retry import RetryPolicy
 from taskyard.core.routing import Execution, Pool, QueueType, RoutingTable, TaskDefaults
 from taskyard.core.routing_problems import problems
 from taskyard.routing_entries import Reader, duration, integer, read_entry, text, yes_or_no
+from taskyard.routing_entries import load_toml as _load
 from taskyard.routing_events import read_events
 
 _POOL_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
@@ -45,21 +45,6 @@ def read_rules(file: Path, table: RoutingTable) -> RoutingTable:
     if faults:
         raise InvalidRouting(f"the rules in {file} are at fault", faults=tuple(faults))
     return found
-
-
-def _load(path: Path, faults: list[Fault], *, optional: bool = False) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if not optional:
-            faults.append(Fault(path.name, f"is missing in {path.parent}"))
-    except OSError as error:
-        faults.append(Fault(path.name, f"cannot be read: {error.strerror}"))
-    except UnicodeDecodeError:
-        faults.append(Fault(path.name, "is not UTF-8"))
-    except tomllib.TOMLDecodeError as error:
-        faults.append(Fault(path.name, f"is not TOML: {error}"))
-    return {}
 
 
 def _read_pools(file: dict[str, Any], faults: list[Fault]) -> dict[str, Pool]:

@@ -37,6 +37,7 @@ STATUS: dict[type[TaskyardError], int] = {
     errors.NotReplayable: 409,
     errors.StorageUnavailable: 503,
     errors.BrokerUnavailable: 503,
+    errors.IssuerUnavailable: 503,
     errors.Overloaded: 503,
     errors.BacklogFull: 503,
     errors.OutcomeUnknown: 503,

@@ -25,10 +25,12 @@
     │   ├── Overloaded               overloaded
     │   ├── BacklogFull              backlog-full
     │   ├── BrokerUnavailable        broker-unavailable
+    │   ├── IssuerUnavailable        issuer-unavailable
     │   └── OutcomeUnknown           outcome-unknown
     └── Misconfigured                settings, routing or topology are at fault; every fault listed
         ├── InvalidSettings          invalid-settings
         ├── InvalidRouting           invalid-routing
+        ├── InvalidIssuers           invalid-issuers
         ├── SchemaOutdated           schema-outdated
         └── TopologyMissing          topology-missing
 
@@ -238,6 +240,14 @@ class BrokerUnavailable(Unavailable):
     title = "The message broker is not available"
 
 
+class IssuerUnavailable(Unavailable):
+    """The keys that a token's issuer signs with cannot be read now; the token was not looked at."""
+
+    code = "issuer-unavailable"
+    title = "The issuer of the token is not available"
+    retry_after = 5
+
+
 class OutcomeUnknown(Unavailable):
     """The connection to the database broke while storing; whether it was stored is not known."""
 
@@ -264,6 +274,13 @@ class InvalidRouting(Misconfigured):
 
     code = "invalid-routing"
     title = "The routing table is not valid"
+
+
+class InvalidIssuers(Misconfigured):
+    """One or more entries of the file that TASKYARD_ISSUERS names are at fault."""
+
+    code = "invalid-issuers"
+    title = "The issuers are not valid"
 
 
 class SchemaOutdated(Misconfigured):
