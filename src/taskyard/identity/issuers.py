@@ -13,7 +13,8 @@ from taskyard.core.principal import Principal
 from taskyard.identity.documents import Documents, NotRead, open_documents
 from taskyard.identity.key_ring import KeyRing
 from taskyard.identity.principal import principal
-from taskyard.identity.token import Unverified, check_header, read, refused, verify
+from taskyard.identity.remembered import Remembered
+from taskyard.identity.token import LONGEST, Unverified, check_header, read, refused, verify
 from taskyard.stopping import end
 
 
@@ -49,18 +50,23 @@ class Issuers:
     def __init__(self, trusted: Mapping[str, Trusted], *, now: Callable[[], float]) -> None:
         self._trusted = trusted
         self._now = now
+        self._remembered = Remembered()
 
     async def principal_of(self, token: str) -> Principal:
         """Return who a token is for. Raises Unauthenticated; IssuerUnavailable, to be repeated."""
+        now = self._now()
+        if len(token) <= LONGEST and (known := self._remembered.find(token, now=now)) is not None:
+            return known
         taken = read(token)
         found = self._trusted.get(taken.issuer)
         if found is None:
             raise refused("it is of an issuer that is not trusted here")
         issuer = found.issuer
-        claims = await found.claims(
-            taken, audience=issuer.audience, types=issuer.types, now=self._now()
-        )
-        return principal(issuer.issuer, issuer.claims, claims)
+        claims = await found.claims(taken, audience=issuer.audience, types=issuer.types, now=now)
+        bearer = principal(issuer.issuer, issuer.claims, claims)
+        until = claims["exp"] + issuer.leeway.total_seconds()
+        self._remembered.keep(token, bearer, until=until, ring=found.keys)
+        return bearer
 
 
 @asynccontextmanager

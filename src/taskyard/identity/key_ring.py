@@ -21,7 +21,10 @@ Read = Callable[[], Awaitable[KeySet]]
 
 
 class KeyRing:
-    """What an issuer signs with. What is known is kept while it cannot be read anew."""
+    """What an issuer signs with. What is known is kept while it cannot be read anew.
+
+    `keys` is another object after each read.
+    """
 
     def __init__(
         self, issuer: str, read: Read, *, clock: Callable[[], float], every: float = EVERY
@@ -30,7 +33,7 @@ class KeyRing:
         self._read = read
         self._clock = clock
         self._every = every
-        self._keys = KeySet()
+        self.keys = KeySet()
         self._asked_again_at = -ASKED_EVERY
         self._asking: asyncio.Task[bool] | None = None
 
@@ -39,17 +42,17 @@ class KeyRing:
 
         Raises IssuerUnavailable when none of its keys could be read yet.
         """
-        if (found := self._keys.key(key_id)) is None:
+        if (found := self.keys.key(key_id)) is None:
             await self._ask()
-            found = self._keys.key(key_id)
-        if not self._keys:
+            found = self.keys.key(key_id)
+        if not self.keys:
             raise IssuerUnavailable("the keys of the token's issuer cannot be read at the moment")
         return found
 
     async def refresh(self) -> bool:
         """Read the keys; return whether that went well."""
         try:
-            self._keys = await self._read()
+            self.keys = await self._read()
         except NotRead as error:
             log.warning("keys of an issuer not read", issuer=self._issuer, error=str(error))
             return False

@@ -249,6 +249,34 @@ async def test_leeway_is_for_clocks_that_differ() -> None:
                         await opened.principal_of(token)
 
 
+async def test_a_token_that_was_taken_once_is_not_taken_for_ever() -> None:
+    """It is remembered until it expires, or its key is withdrawn; not a moment longer."""
+    with authorization_server() as server:
+        token, clock = server.token(), Clock()
+        now = [_expiry(token) - 60]
+        issuer = replace(issuer_of(server), leeway=timedelta(0))
+        async with open_issuers(
+            [issuer], production=False, now=lambda: now[0], clock=clock
+        ) as issuers:
+            # Given a token that was taken, and is taken again without its key being looked for
+            first = await issuers.principal_of(token)
+            server.away = True
+            assert await issuers.principal_of(token) is first
+            # When it expires, then it is refused
+            now[0] += 60
+            with pytest.raises(Unauthenticated, match="expired"):
+                await issuers.principal_of(token)
+            # And when its key is withdrawn before, then it is refused as well
+            now[0] -= 30
+            await issuers.principal_of(token)
+            server.away = False
+            server.rotate()
+            clock.seconds += 61
+            await issuers.principal_of(server.token())
+            with pytest.raises(Unauthenticated, match="key"):
+                await issuers.principal_of(token)
+
+
 def _expiry(token: str) -> float:
     from taskyard.identity.token import read
 
