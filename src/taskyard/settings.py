@@ -38,6 +38,7 @@ class Settings:
     events_tenant: TenantId = DEFAULT_TENANT
     largest_backlog: int = 1_000_000
     longest_drain: timedelta = timedelta(days=1)
+    issuers: Path | None = None
     webhooks_insecure: bool = False
     webhooks_networks: tuple[Network, ...] = ()
     webhooks_keys: tuple[str, ...] = field(default=(), repr=False)
@@ -80,6 +81,12 @@ def _folder(text: str) -> Path:
     if not path.is_dir():
         raise ValueError(f"names the folder {text!r}, which does not exist")
     return path.resolve()
+
+
+def _file(text: str) -> Path | None:
+    if text and not Path(text).is_file():
+        raise ValueError(f"names the file {text!r}, which does not exist")
+    return Path(text).resolve() if text else None
 
 
 def _number(low: int, high: int) -> Callable[[str], int]:
@@ -207,6 +214,11 @@ SETTINGS: Mapping[str, Setting] = {
         parse=units.duration,
         default="1d",
         meaning="bounds the drain of every pool: how long a stopping worker lets its tasks run",
+    ),
+    "issuers": Setting(
+        parse=_file,
+        default="",
+        meaning="the file that names the issuers whose tokens (JWT) are taken",
     ),
     "webhooks_insecure": Setting(
         parse=yes_or_no,

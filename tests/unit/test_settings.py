@@ -46,10 +46,11 @@ def test_every_fault_comes_at_once_and_no_secret_is_shown() -> None:
                 "TASKYARD_LOG_LEVEL": "loud",
                 "TASKYARD_STORES": "inputs",
                 "TASKYARD_PREFIX": "a b",
+                "TASKYARD_ISSUERS": "/nowhere.toml",
             }
         )
     shown = "\n".join(map(str, caught.value.faults))
-    for name in ("DATABASE_URL", "API_PORT", "ROUTING", "LOG_LEVEL", "STORES", "PREFIX"):
+    for name in ("DATABASE_URL", "API_PORT", "ROUTING", "LOG_LEVEL", "STORES", "PREFIX", "ISSUERS"):
         assert f"TASKYARD_{name}" in shown
     assert "hunter2" not in shown
 

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Iterator
 
 import structlog
-from quart import Quart, Response
+from quart import Quart, Response, request
 from werkzeug.exceptions import HTTPException
 
 from taskyard.api.render import respond
@@ -74,6 +74,12 @@ def explanations() -> Iterator[tuple[str, str, str]]:
     yield "internal-error", "Internal Server Error", "A fault of ours; it was logged. Try again."
 
 
+def _challenge() -> str:
+    """Return what asks for a credential (RFC 6750, section 3): one that was sent is not valid."""
+    shown = "Authorization" in request.headers
+    return 'Bearer realm="taskyard"' + (', error="invalid_token"' if shown else "")
+
+
 def register_errors(app: Quart) -> None:
     """Make every error of the application a problem."""
 
@@ -84,7 +90,7 @@ def register_errors(app: Quart) -> None:
             return await on_fault(error)
         headers = {"Retry-After": str(error.retry_after)} if isinstance(error, Unavailable) else {}
         if isinstance(error, Unauthenticated):
-            headers["WWW-Authenticate"] = 'Bearer realm="taskyard"'  # RFC 6750, section 3
+            headers["WWW-Authenticate"] = _challenge()
         return respond(describe(error), status, headers, media_type=MEDIA_TYPE)
 
     @app.errorhandler(HTTPException)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from taskyard import logs, notify
+from taskyard.bootstrap.identity import open_authenticator
 from taskyard.bootstrap.process import beside, settle
-from taskyard.bootstrap.surroundings import routing, settings
+from taskyard.bootstrap.surroundings import issuers, routing, settings
 from taskyard.core.errors import StorageUnavailable
 from taskyard.settings import Settings
 
@@ -38,7 +39,6 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
     from taskyard.services.catalog import Catalog
     from taskyard.services.dispatch import open_fresh
     from taskyard.services.intake import open_intake
-    from taskyard.services.keys import ApiKeys
     from taskyard.services.stream import open_stream
     from taskyard.services.waiting import open_waiting
     from taskyard.services.watch import open_watch
@@ -70,7 +70,7 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
             waiting=waiting,
             stream=stream,
             watch=watch,
-            authenticator=ApiKeys(pool, pepper=given.key_pepper),
+            authenticator=await enter(open_authenticator(given, pool)),
             webhooks=webhook_policy(given),
         )
 
@@ -112,6 +112,7 @@ def serve_api(given: Settings) -> None:
     from granian.constants import Interfaces, Loops, SSLProtocols
 
     routing(given)  # its faults belong to this process's output, not to a worker's
+    issuers(given)
     _allow_many_connections()
     server = Granian(
         "taskyard.bootstrap:asgi",

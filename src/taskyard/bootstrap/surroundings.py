@@ -9,7 +9,9 @@ from pathlib import Path
 
 from taskyard.connections import as_user
 from taskyard.core.errors import Misconfigured
+from taskyard.core.issuer import Issuer
 from taskyard.core.routing import RoutingTable
+from taskyard.issuer_files import read_issuers
 from taskyard.routing_files import read_routing
 from taskyard.settings import Settings, load
 
@@ -41,6 +43,11 @@ def settings(role: str | None = None) -> Settings:
 def routing(given: Settings) -> RoutingTable:
     """Return the routing table of this deployment. Raises InvalidRouting with every fault."""
     return read_routing(given.routing)
+
+
+def issuers(given: Settings) -> tuple[Issuer, ...]:
+    """Return whose tokens are taken here. Raises InvalidIssuers with every fault."""
+    return read_issuers(given.issuers, production=given.production) if given.issuers else ()
 
 
 def stack_settings() -> tuple[Settings, dict[str, str]]:
