@@ -7,13 +7,14 @@ from typing import Any
 
 from taskyard.core import units
 from taskyard.core.errors import Fault, InvalidIssuers
-from taskyard.core.issuer import ClaimPath, ClaimRules, Family, Issuer, may_be_read
+from taskyard.core.issuer import ClaimPath, ClaimRules, Family, Issuer, Login, may_be_read
 from taskyard.core.principal import TENANT, Scope, TenantId, scopes
 from taskyard.routing_entries import Reader, load_toml, read_entry, text
 
 _REQUIRED = ("issuer", "audience", "algorithms")
 _LONGEST_LEEWAY = timedelta(minutes=5)
 _LONGEST_NAME = 500
+_LONGEST_LABEL = 100
 _TYPES = ("at+jwt", "JWT")
 _RULES = ("tenant", "tenant_claim", "tenants", "scopes_claim", "scopes", "patterns_claim")
 
@@ -62,9 +63,15 @@ def _problems(issuer: Issuer, production: bool) -> list[str]:
         found.append("needs either `tenant`, for all its tokens, or `tenant_claim`")
     if rules.tenants is not None and rules.tenant_claim is None:
         found.append("has `tenants`, which say what a `tenant_claim` may name")
-    if issuer.jwks is None and not may_be_read(issuer.metadata_url, production=production):
+    if issuer.login is not None and issuer.login.client_id == issuer.audience:
+        # Else an ID token, which says who somebody is, would be taken for what they may do.
+        found.append("has an audience that is the client_id of its login; they must differ")
+    if (issuer.jwks is None or issuer.login is not None) and not may_be_read(
+        issuer.metadata_url, production=production
+    ):
         found.append(
-            "is not found by discovery: give it `jwks`, or an https URL as `issuer` or `metadata`"
+            "is not found by discovery, which a login needs, too: give it `jwks`, or an https URL "
+            "as `issuer` or `metadata`"
         )
     return found
 
@@ -101,6 +108,7 @@ def _readers(folder: Path, *, production: bool) -> Mapping[str, Reader]:
         "scopes_claim": _claim,
         "scopes": _scopes,
         "patterns_claim": _claim,
+        "login": _login(folder),
     }
 
 
@@ -183,6 +191,51 @@ def _claim(value: Any) -> ClaimPath:
 def _texts(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
         raise ValueError("must be a list of one or more strings")
+    return tuple(value)
+
+
+def _login(folder: Path) -> Reader:
+    """Return the reader of [issuer.login]: that people may log in at this issuer."""
+    readers = {
+        "client_id": text(_name, '"taskyard"'),
+        "client_secret_file": text(_secret(folder), '"client-secret"'),
+        "label": text(_label, '"Log in with Example"'),
+        "request": _request,
+        "scopes_claim": _claim,
+    }
+
+    def read(value: Any) -> Login:
+        faults: list[Fault] = []
+        values = read_entry("", value, readers, faults)
+        if isinstance(value, dict) and "client_id" not in value:
+            faults.append(Fault("client_id", "is required"))
+        if faults:
+            raise ValueError("; ".join(str(fault).strip() for fault in faults))
+        return Login(client_secret=values.pop("client_secret_file", None), **values)
+
+    return read
+
+
+def _secret(folder: Path) -> Callable[[str], str]:
+    file = _file(folder)
+
+    def read(value: str) -> str:
+        if not (secret := Path(file(value)).read_text(encoding="utf-8").strip()):
+            raise ValueError(f"names the file {value!r}, which is empty")
+        return secret
+
+    return read
+
+
+def _label(value: str) -> str:
+    if not 1 <= len(value) <= _LONGEST_LABEL or not value.isprintable():
+        raise ValueError(f"must have 1 to {_LONGEST_LABEL} characters in one line")
+    return value
+
+
+def _request(value: Any) -> tuple[str, ...]:
+    if "openid" not in _texts(value):
+        raise ValueError('must hold "openid": without it there is no ID token')
     return tuple(value)
 
 

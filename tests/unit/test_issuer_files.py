@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from taskyard.core.errors import InvalidIssuers
-from taskyard.core.issuer import ClaimRules, Family, Issuer
+from taskyard.core.issuer import ClaimRules, Family, Issuer, Login
 from taskyard.core.principal import Scope, TenantId
 from taskyard.issuer_files import KEYS, read_issuers
 
@@ -56,12 +56,24 @@ scopes_claim = "roles"
 patterns_claim = "https://tasks.example/types"
 [issuer.scopes]
 "runs tasks" = ["submit", "read"]
+[issuer.login]
+client_id = "dashboard"
+client_secret_file = "secret"
+label = "Log in with Example"
+request = ["openid", "groups"]
+scopes_claim = "groups"
 """
+    (tmp_path / "secret").write_text("hunter2\n")
     (issuer,) = read(tmp_path, text)
     jsonschema.validate(tomllib.loads(text), SCHEMA)
     assert set(tomllib.loads(text)["issuer"][0]) | {"tenant"} == set(KEYS)
     assert (issuer.jwks, issuer.ca_file) == (str(tmp_path / "keys.json"),) * 2
     assert (issuer.types, issuer.leeway) == (("at+jwt",), timedelta(0))
+    assert issuer.login == Login(
+        client_id="dashboard", client_secret="hunter2", label="Log in with Example",
+        request=("openid", "groups"), scopes_claim=("groups",),
+    )  # fmt: skip
+    assert "hunter2" not in repr(issuer)
     assert issuer.claims == ClaimRules(
         tenant_claim=("org", "name"), tenants=frozenset({TenantId("acme"), TenantId("beta")}),
         scopes_claim=("roles",), patterns_claim=("https://tasks.example/types",),
@@ -87,7 +99,9 @@ BAD = [
     'typ = ["id+jwt"]', "leeway = 30", 'leeway = "soon"', 'metadata = "http://id.example/meta"',
     'metadata = "ftp://id.example/meta"', 'scopes_claim = ""', "scopes_claim = []",
     'scopes = { runs = ["everything"] }', "scopes = { runs = [] }", 'patterns_claim = 1',
-    'audience = ""', 'jwks = 1', "unknown = 1",
+    'audience = ""', 'jwks = 1', "unknown = 1", "login = 1", "login = {}",
+    'login = { client_id = "x", label = "" }', 'login = { client_id = "x", request = ["groups"] }',
+    'login = { client_id = "x", client_secret = "hunter2" }',
 ]  # fmt: skip
 
 
@@ -116,6 +130,8 @@ def test_reader_and_schema_know_the_same_keys() -> None:
         ('jwks = "http://127.0.0.1.evil.example/keys"', "begins with https://"),
         ('jwks = "https://"', "begins with https://"),
         ('jwks = "file:///etc/passwd"', "begins with https://"),
+        ('login = { client_id = "tasks" }', "they must differ"),
+        ('login = { client_id = "x", client_secret_file = "nowhere" }', "which is not there"),
     ],
 )
 def test_what_only_the_reader_can_know(tmp_path: Path, more: str, part: str) -> None:
@@ -127,7 +143,9 @@ def test_an_issuer_that_is_no_url_needs_its_keys_pinned(tmp_path: Path) -> None:
     """Discovery begins at its name."""
     text = GOOD.replace("https://id.example/", "accounts.example")
     assert "is not found by discovery" in faults(tmp_path, text)[0]
-    assert read(tmp_path, text + 'jwks = "https://accounts.example/keys"')
+    pinned = text + 'jwks = "https://accounts.example/keys"\n'
+    assert read(tmp_path, pinned)
+    assert "which a login needs" in faults(tmp_path, pinned + 'login = { client_id = "x" }')[0]
 
 
 def test_loopback_over_plain_http_is_for_development(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Whose tokens are taken, and what their claims mean here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -59,6 +59,21 @@ class ClaimRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """That people may log in at an issuer, with us as its client.
+
+    `request` is what is asked for. `scopes_claim` is where its ID tokens say what a person may do,
+    if not where access tokens say it.
+    """
+
+    client_id: str
+    client_secret: str | None = field(default=None, repr=False)
+    label: str = "Log in with OpenID Connect"
+    request: tuple[str, ...] = ("openid",)
+    scopes_claim: ClaimPath | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Issuer:
     """Who signs tokens that are taken, if they are for `audience`.
 
@@ -76,6 +91,7 @@ class Issuer:
     types: tuple[str, ...] = ("at+jwt", "jwt")
     leeway: timedelta = timedelta(seconds=30)
     ca_file: str | None = None
+    login: Login | None = None
 
     @property
     def metadata_url(self) -> str:

@@ -2,20 +2,22 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import httpx
 
 from taskyard import strict_json
 from taskyard.core.errors import TaskyardError
-from taskyard.core.issuer import Issuer, may_be_read
+from taskyard.core.issuer import Issuer, Login, may_be_read
 from taskyard.identity.key_set import KeySet, NotAKeySet, read_key_set
 
 _LARGEST = 512 * 1024
+_HEADERS = {"Accept": "application/json"}
 _WITHIN = 10.0  # seconds for all of a document
 
 
@@ -54,6 +56,17 @@ class Documents:
             raise NotRead(f"{where} is not the metadata of this issuer")
         return found
 
+    async def redeem(self, form: Mapping[str, str], login: Login) -> tuple[int, Any]:
+        """Return status and body of what the token endpoint answers to us. Raises NotRead.
+
+        We show the client's secret, if there is one, as RFC 6749, section 2.3.1 has it.
+        """
+        url = await self.endpoint("token_endpoint")
+        if login.client_secret is None:
+            return await self._json("POST", url, data={**form, "client_id": login.client_id})
+        auth = (quote_plus(login.client_id), quote_plus(login.client_secret))
+        return await self._json("POST", url, data=dict(form), auth=auth)
+
     def _url(self, metadata: dict[str, Any], name: str) -> str:
         url = metadata.get(name)
         if not isinstance(url, str) or not may_be_read(url, production=self._production):
@@ -61,31 +74,36 @@ class Documents:
         return url
 
     async def _read(self, where: str) -> Any:
-        try:
-            body = await self._get(where) if "://" in where else await _file(where)
-            return strict_json.decode(body)
-        except TaskyardError as error:
-            raise NotRead(f"{where} is not JSON: {error.detail}") from None
-        except OSError as error:
-            raise NotRead(f"{where} cannot be read: {error.strerror}") from None
+        if "://" not in where:
+            return _decoded(await _file(where), where)
+        status, document = await self._json("GET", where)
+        if status != 200:
+            raise NotRead(f"{where} was answered with {status}")
+        return document
 
-    async def _get(self, url: str) -> bytes:
+    async def _json(self, method: str, url: str, **more: Any) -> tuple[int, Any]:
+        """Return status and decoded body; the body of what is no success may be anything."""
         try:
             async with (
                 asyncio.timeout(_WITHIN),
-                self._client.stream("GET", url, headers={"Accept": "application/json"}) as reply,
+                self._client.stream(method, url, headers=_HEADERS, **more) as reply,
             ):
-                if reply.status_code != 200:
-                    raise NotRead(f"{url} was answered with {reply.status_code}")
-                return await whole(reply)
+                body = await _whole(reply)
         except TimeoutError:
             raise NotRead(f"{url} was not answered within {_WITHIN:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NotRead(f"{url} cannot be read: {error or type(error).__name__}") from None
+        return reply.status_code, _decoded(body, url) if reply.status_code == 200 else None
 
 
-async def whole(reply: httpx.Response) -> bytes:
-    """Return the body of a reply, if it is not too large. Raises NotRead."""
+def _decoded(body: bytes, where: str) -> Any:
+    try:
+        return strict_json.decode(body)
+    except TaskyardError as error:
+        raise NotRead(f"{where} is not JSON: {error.detail}") from None
+
+
+async def _whole(reply: httpx.Response) -> bytes:
     body = b""
     async for piece in reply.aiter_bytes():
         body += piece
@@ -95,7 +113,10 @@ async def whole(reply: httpx.Response) -> bytes:
 
 
 async def _file(where: str) -> bytes:
-    return await asyncio.to_thread(Path(where).read_bytes)
+    try:
+        return await asyncio.to_thread(Path(where).read_bytes)
+    except OSError as error:
+        raise NotRead(f"{where} cannot be read: {error.strerror}") from None
 
 
 @asynccontextmanager

@@ -68,6 +68,11 @@ class Issuers:
         self._remembered.keep(token, bearer, until=until, ring=found.keys)
         return bearer
 
+    @property
+    def trusted(self) -> Mapping[str, Trusted]:
+        """Every issuer by its name."""
+        return self._trusted
+
 
 @asynccontextmanager
 async def open_issuers(
