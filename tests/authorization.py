@@ -1,7 +1,8 @@
 """An authorization server for the tests: authlib's, over HTTP on loopback.
 
-It gives access tokens to clients (client credentials, RFC 9068), publishes metadata and keys,
-and takes another key while it runs.
+It gives access tokens to clients (client credentials, RFC 9068), lets a person log in
+(authorization code with PKCE, OpenID Connect), publishes metadata and keys, and takes another key
+while it runs.
 """
 
 import threading
@@ -12,9 +13,13 @@ from typing import Any
 
 import httpx
 from authlib.integrations.flask_oauth2 import AuthorizationServer as Oauth
-from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
+from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant, ClientCredentialsGrant
 from authlib.oauth2.rfc6749.models import ClientMixin
+from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
+from authlib.oauth2.rfc9207.parameter import IssuerParameter
+from authlib.oidc.core import UserInfo
+from authlib.oidc.core.grants import OpenIDCode
 from flask import Flask, Response, jsonify
 from joserfc.jwk import JWKRegistry, Key, KeySet
 from werkzeug.serving import make_server
@@ -40,6 +45,7 @@ class Client(ClientMixin):
     secret: str = "s3cret"
     scope: str = "submit read"
     claims: dict[str, Any] = field(default_factory=dict)
+    redirect_uri: str = ""
 
     def get_client_id(self) -> str:
         return self.id
@@ -51,10 +57,56 @@ class Client(ClientMixin):
         return client_secret == self.secret
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        return method == "client_secret_basic"
+        return method == ("client_secret_basic" if self.secret else "none")
 
     def check_grant_type(self, grant_type: str) -> bool:
-        return grant_type == "client_credentials"
+        return grant_type == ("authorization_code" if self.redirect_uri else "client_credentials")
+
+    def check_response_type(self, response_type: str) -> bool:
+        return response_type == "code"
+
+    def check_redirect_uri(self, redirect_uri: str) -> bool:
+        return redirect_uri == self.redirect_uri
+
+    def get_default_redirect_uri(self) -> str:
+        return self.redirect_uri
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who sits before the browser, already known to the server."""
+
+    id: str = "ada"
+
+    def get_user_id(self) -> str:
+        return self.id
+
+
+@dataclass(frozen=True)
+class Code:
+    """An authorization code, and what it was given for."""
+
+    client_id: str
+    redirect_uri: str
+    scope: str
+    nonce: str
+    code_challenge: str
+    code_challenge_method: str
+
+    def get_redirect_uri(self) -> str:
+        return self.redirect_uri
+
+    def get_scope(self) -> str:
+        return self.scope
+
+    def get_nonce(self) -> str:
+        return self.nonce
+
+    def get_auth_time(self) -> None: ...
+
+    def get_acr(self) -> None: ...
+
+    def get_amr(self) -> None: ...
 
 
 class AuthorizationServer:
@@ -68,6 +120,9 @@ class AuthorizationServer:
         self.away = False  # the keys are answered with 503
         self.metadata: dict[str, Any] = {}
         self.issuer = ""
+        self.codes: dict[str, Code] = {}
+        self.person: Person | None = Person()  # None: who is asked says no
+        self.id_token: dict[str, Any] = {}  # claims that differ from what they should be
 
     def rotate(self) -> None:
         """Sign with another key from now on; the one before is no longer published."""
@@ -90,7 +145,14 @@ class AuthorizationServer:
 def _serve(app: Flask, server: AuthorizationServer) -> None:
     oauth = Oauth(app, server.clients.get, lambda token, request: None)
     oauth.register_grant(ClientCredentialsGrant)
+    oauth.register_grant(_grant(server), [CodeChallenge(required=True), _IdTokens(server)])
     oauth.register_token_generator("default", _Tokens(server))
+    oauth.register_extension(_Named(server))
+
+    @app.get("/authorize")
+    def authorize() -> Response:
+        grant = oauth.get_consent_grant(end_user=server.person)
+        return oauth.create_authorization_response(grant_user=server.person, grant=grant)
 
     @app.post("/token")
     def token() -> Response:
@@ -121,6 +183,62 @@ class _Tokens(JWTBearerTokenGenerator):
         return client.claims
 
 
+def _grant(server: AuthorizationServer) -> type[AuthorizationCodeGrant]:
+    class Grant(AuthorizationCodeGrant):
+        TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_basic", "none")
+
+        def save_authorization_code(self, code: str, request: Any) -> None:
+            asked = request.payload.data
+            server.codes[code] = Code(
+                request.client.id, asked["redirect_uri"], asked["scope"], asked["nonce"],
+                asked["code_challenge"], asked["code_challenge_method"],
+            )  # fmt: skip
+
+        def query_authorization_code(self, code: str, client: Client) -> Code | None:
+            found = server.codes.get(code)
+            return found if found and found.client_id == client.id else None
+
+        def delete_authorization_code(self, authorization_code: Code) -> None:
+            server.codes = {k: v for k, v in server.codes.items() if v is not authorization_code}
+
+        def authenticate_user(self, authorization_code: Code) -> Person | None:
+            return server.person
+
+    return Grant
+
+
+class _IdTokens(OpenIDCode):
+    def __init__(self, server: AuthorizationServer) -> None:
+        super().__init__(require_nonce=True)
+        self._server = server
+
+    def exists_nonce(self, nonce: str, request: Any) -> bool:
+        return any(code.nonce == nonce for code in self._server.codes.values())
+
+    def resolve_client_private_key(self, client: Client) -> Key:
+        return self._server.keys[-1]
+
+    def get_client_algorithm(self, client: Client) -> str:
+        return self._server.alg
+
+    def get_encode_header(self, client: Client) -> dict[str, Any]:
+        return {"alg": self._server.alg, "kid": self._server.keys[-1].kid}
+
+    def get_client_claims(self, client: Client) -> dict[str, Any]:
+        return {"iss": self._server.issuer, **client.claims}
+
+    def generate_user_info(self, user: Person, scope: str) -> UserInfo:
+        return UserInfo(sub=user.id, **self._server.id_token)
+
+
+class _Named(IssuerParameter):
+    def __init__(self, server: AuthorizationServer) -> None:
+        self._server = server
+
+    def get_issuer(self) -> str:
+        return self._server.issuer
+
+
 @contextmanager
 def authorization_server(
     alg: str = "ES256", *, clients: tuple[Client, ...] = (Client(),)
@@ -134,6 +252,7 @@ def authorization_server(
         "issuer": server.issuer,
         "jwks_uri": f"{server.issuer}/keys",
         "token_endpoint": f"{server.issuer}/token",
+        "authorization_endpoint": f"{server.issuer}/authorize",
     }
     _serve(app, server)
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from taskyard import connections, production
+from taskyard import access
 from taskyard.core import units
 from taskyard.core.addresses import Network
 from taskyard.core.errors import Fault, InvalidSettings
@@ -39,6 +40,8 @@ class Settings:
     largest_backlog: int = 1_000_000
     longest_drain: timedelta = timedelta(days=1)
     issuers: Path | None = None
+    session_keys: tuple[str, ...] = field(default=(), repr=False)
+    public_url: str | None = None
     webhooks_insecure: bool = False
     webhooks_networks: tuple[Network, ...] = ()
     webhooks_keys: tuple[str, ...] = field(default=(), repr=False)
@@ -81,12 +84,6 @@ def _folder(text: str) -> Path:
     if not path.is_dir():
         raise ValueError(f"names the folder {text!r}, which does not exist")
     return path.resolve()
-
-
-def _file(text: str) -> Path | None:
-    if text and not Path(text).is_file():
-        raise ValueError(f"names the file {text!r}, which does not exist")
-    return Path(text).resolve() if text else None
 
 
 def _number(low: int, high: int) -> Callable[[str], int]:
@@ -216,9 +213,19 @@ SETTINGS: Mapping[str, Setting] = {
         meaning="bounds the drain of every pool: how long a stopping worker lets its tasks run",
     ),
     "issuers": Setting(
-        parse=_file,
+        parse=access.file,
         default="",
         meaning="the file that names the issuers whose tokens (JWT) are taken",
+    ),
+    "session_keys": Setting(
+        parse=access.session_keys,
+        default="",
+        meaning="keys that sign the sessions of the dashboard; the first one signs",
+    ),
+    "public_url": Setting(
+        parse=access.public_url,
+        default="",
+        meaning="where browsers find the API: https://tasks.example.com",
     ),
     "webhooks_insecure": Setting(
         parse=yes_or_no,

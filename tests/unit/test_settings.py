@@ -10,6 +10,7 @@ from taskyard.dev.up import up
 from taskyard.settings import SETTINGS, Settings, load
 
 ROOT = Path(__file__).parents[2]
+KEY = "s" * 32
 GOOD = {
     "TASKYARD_DATABASE_URL": "postgresql://u:p@localhost/d",
     "TASKYARD_AMQP_URL": "amqp://u:p@localhost/v",
@@ -96,6 +97,21 @@ def test_webhooks_are_closed_by_default() -> None:
     assert [str(each) for each in settings.webhooks_networks] == ["127.0.0.0/8", "::1/128"]
     assert settings.lifecycle_events == ()
     assert "AAAA" not in repr(settings)
+
+
+def test_who_may_be_let_in_is_checked_and_never_shown() -> None:
+    """Session keys have a length, and browsers find us at an address without a path."""
+    for text in ("tasks.example", "https://h/path", "ftp://h", "https://u:p@h", "https://[", "h:x"):
+        with pytest.raises(InvalidSettings) as caught:
+            load({**GOOD, "TASKYARD_PUBLIC_URL": text, "TASKYARD_SESSION_KEYS": f"{KEY},hunter2"})
+        shown = "\n".join(map(str, caught.value.faults))
+        assert len(caught.value.faults) == 2
+        assert "has key 2" in shown
+        assert "hunter2" not in shown
+    more = {"TASKYARD_PUBLIC_URL": "https://h:8443/", "TASKYARD_SESSION_KEYS": f"{KEY} , {KEY}"}
+    settings = load({**GOOD, **more})
+    assert (settings.public_url, settings.session_keys) == ("https://h:8443", (KEY, KEY))
+    assert KEY not in repr(settings)
 
 
 def test_every_setting_is_documented() -> None:

@@ -10,6 +10,7 @@ from taskyard.api.docs import docs_blueprint
 from taskyard.api.errors import register_errors
 from taskyard.api.event_log import event_log_blueprint
 from taskyard.api.events import events_blueprint
+from taskyard.api.headers import register_headers
 from taskyard.api.health import health_blueprint
 from taskyard.api.histories import histories_blueprint
 from taskyard.api.parked_events import parked_events_blueprint
@@ -29,7 +30,8 @@ def create_app(parts: Parts) -> Quart:
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     app.url_map.merge_slashes = False
     register_errors(app)
-    register_auth(app, parts.authenticator)
+    register_headers(app)
+    register_auth(app, parts.authenticator, parts.sessions, production=parts.production)
     for blueprint in (
         submit_blueprint(parts),
         tasks_blueprint(parts),
@@ -45,6 +47,7 @@ def create_app(parts: Parts) -> Quart:
         health_blueprint(parts),
         docs_blueprint(),
         asyncapi_blueprint(parts),
+        *parts.pages,
     ):
         app.register_blueprint(blueprint)
     return app

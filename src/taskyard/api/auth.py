@@ -1,8 +1,9 @@
 """Who is let in, and to what: every operation names the scope that it asks for."""
 
 import re
+from typing import Protocol
 
-from quart import Quart, g, request
+from quart import Quart, Request, Response, g, request
 
 from taskyard.api.operation import Operation
 from taskyard.api.operations import OPERATIONS
@@ -12,26 +13,52 @@ from taskyard.services.authenticate import Authenticator
 
 # Documentation tells nothing of anybody's tasks. What is neither that nor an operation is for
 # admins.
-_OPEN = frozenset({"/openapi.json", "/asyncapi.json", "/docs", "/problems/{code}"})
+_DOCUMENTATION = frozenset({"/openapi.json", "/asyncapi.json", "/docs", "/problems/{code}"})
+_OPEN = frozenset({"/style.css"})
+_PAGES = "ui"  # a blueprint that looks itself whether somebody is logged in
 _IN_RULE = re.compile(r"<(?:\w+:)?(\w+)>")
 _BEARER = re.compile(r"bearer +([!-~]+)", re.IGNORECASE)  # RFC 6750, section 2.1
 
 
-def register_auth(app: Quart, authenticator: Authenticator) -> None:
-    """Let requests through to an operation only when its scope was granted."""
+class Sessions(Protocol):
+    """What knows who is logged in in a browser."""
+
+    async def principal_of(self, request: Request) -> Principal | None:
+        """Return who is logged in, if anybody is. Raises Forbidden for a forged request."""
+
+
+def register_auth(
+    app: Quart,
+    authenticator: Authenticator,
+    sessions: Sessions | None = None,
+    *,
+    production: bool = False,
+) -> None:
+    """Let requests through to an operation only when its scope was granted.
+
+    In production nobody who is not known gets more than probes and login, not even a 404.
+    """
     operations = {(each.method.upper(), each.path): each for each in OPERATIONS}
 
     @app.before_request
-    async def let_in() -> None:
-        if request.url_rule is None:
-            return  # there is nothing at this address
-        path = _IN_RULE.sub(r"{\1}", request.url_rule.rule)
+    async def let_in() -> Response | None:
+        path = "" if request.url_rule is None else _IN_RULE.sub(r"{\1}", request.url_rule.rule)
         method = "GET" if request.method == "HEAD" else request.method
         operation = operations.get((method, path))
-        if path in _OPEN or (operation and operation.scope is None):
-            return
-        g.principal = principal = await authenticator.principal_of(_token())
-        require(principal, operation)
+        if path in _OPEN or (operation and operation.scope is None) or request.blueprint == _PAGES:
+            return None
+        for_all = not path or path in _DOCUMENTATION
+        if for_all and not production:
+            return None
+        try:
+            g.principal = principal = await _known(authenticator, sessions)
+        except Unauthenticated:
+            if sessions is not None and _is_a_person():
+                return Response("", 303, {"Location": "/login", "Cache-Control": "no-store"})
+            raise
+        if not for_all:
+            require(principal, operation)
+        return None
 
 
 def require(principal: Principal, operation: Operation | None) -> None:
@@ -42,6 +69,20 @@ def require(principal: Principal, operation: Operation | None) -> None:
         raise Forbidden(f"this needs the scope {scope!s}; yours: {has}")
     if operation and operation.whole_tenant and principal.owner.patterns is not None:
         raise Forbidden("this is for keys and tokens that are not limited to some task types")
+
+
+async def _known(authenticator: Authenticator, sessions: Sessions | None) -> Principal:
+    if sessions is not None and "Authorization" not in request.headers:
+        principal = await sessions.principal_of(request)
+        if principal is not None:
+            return principal
+    return await authenticator.principal_of(_token())
+
+
+def _is_a_person() -> bool:
+    """Return whether a browser asks for a page, and not a program for an answer."""
+    wanted = request.accept_mimetypes.best_match(["application/json", "text/html"])
+    return request.method == "GET" and wanted == "text/html"
 
 
 def _token() -> str:

@@ -23,6 +23,10 @@ def docs_blueprint() -> Blueprint:
             "docs.html", document=whole, operations=OPERATIONS, problems=list(explanations())
         )
 
+    @blueprint.get("/style.css")
+    async def style() -> Response:
+        return Response(await render_template("page.css"), content_type="text/css; charset=utf-8")
+
     @blueprint.get("/problems/<code>")
     async def problem(code: str) -> str:
         found = next((entry for entry in explanations() if entry[0] == code), None)

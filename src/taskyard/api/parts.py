@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from quart import Blueprint
+
+from taskyard.api.auth import Sessions
 from taskyard.broker.publisher import Publisher
 from taskyard.core.routing import RoutingTable
 from taskyard.services.authenticate import Authenticator
@@ -17,7 +20,10 @@ from taskyard.storage.pool import Pool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The open resources of one API process; bootstrap opens and closes them."""
+    """The open resources of one API process; bootstrap opens and closes them.
+
+    `pages` are what is served to people; with them there are `sessions`.
+    """
 
     table: RoutingTable
     prefix: str
@@ -31,4 +37,7 @@ class Parts:
     stream: Stream
     watch: Watch
     authenticator: Authenticator
+    sessions: Sessions | None = None
+    pages: tuple[Blueprint, ...] = ()
+    production: bool = False
     webhooks: WebhookPolicy = field(default_factory=WebhookPolicy)

@@ -20,6 +20,7 @@ from taskyard.bootstrap.roles import run_dispatcher, run_ingest, run_worker
 from taskyard.bootstrap.surroundings import (
     ADMIN_KEY,
     KEY_PEPPER,
+    SESSION_KEY,
     api_key,
     child_environment,
     routing,
@@ -31,6 +32,7 @@ from taskyard.bootstrap.surroundings import (
 __all__ = [
     "ADMIN_KEY",
     "KEY_PEPPER",
+    "SESSION_KEY",
     "api_key",
     "apply_topology",
     "apply_users",

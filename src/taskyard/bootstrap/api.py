@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from taskyard import logs, notify
-from taskyard.bootstrap.identity import open_authenticator
+from taskyard.bootstrap.identity import open_identity
 from taskyard.bootstrap.process import beside, settle
 from taskyard.bootstrap.surroundings import issuers, routing, settings
 from taskyard.core.errors import StorageUnavailable
@@ -70,7 +70,7 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
             waiting=waiting,
             stream=stream,
             watch=watch,
-            authenticator=await enter(open_authenticator(given, pool)),
+            **await enter(open_identity(given, pool)),
             webhooks=webhook_policy(given),
         )
 

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from taskyard.connections import as_user
 from taskyard.core.errors import Misconfigured
+from taskyard.core.errors import Fault, InvalidIssuers
 from taskyard.core.issuer import Issuer
 from taskyard.core.routing import RoutingTable
 from taskyard.issuer_files import read_issuers
 from taskyard.routing_files import read_routing
 from taskyard.settings import Settings, load
 
-ADMIN_KEY, KEY_PEPPER = "admin-key", "key-pepper"
+ADMIN_KEY, KEY_PEPPER, SESSION_KEY = "admin-key", "key-pepper", "session-key"
 _STATE = Path(".taskyard")  # where `taskyard up` keeps its files if not told otherwise
 
 
@@ -47,7 +48,19 @@ def routing(given: Settings) -> RoutingTable:
 
 def issuers(given: Settings) -> tuple[Issuer, ...]:
     """Return whose tokens are taken here. Raises InvalidIssuers with every fault."""
-    return read_issuers(given.issuers, production=given.production) if given.issuers else ()
+    if given.issuers is None:
+        return ()
+    found = read_issuers(given.issuers, production=given.production)
+    missing = [name for name in ("session_keys", "public_url") if not getattr(given, name)]
+    faults = [
+        Fault(each.issuer, f"has a login, which needs TASKYARD_{name.upper()}")
+        for each in found
+        if each.login is not None
+        for name in missing
+    ]
+    if faults:
+        raise InvalidIssuers("nobody could log in at an issuer", faults=tuple(faults))
+    return found
 
 
 def stack_settings() -> tuple[Settings, dict[str, str]]:

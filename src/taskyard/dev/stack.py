@@ -78,6 +78,7 @@ class Stack:
         if not await self._unless_stopped(work):
             return 0
         environment = {
+            "TASKYARD_PUBLIC_URL": self.api_url,
             **self._environment,
             "TASKYARD_DATABASE_URL": database_url,
             "TASKYARD_AMQP_URL": amqp_url,

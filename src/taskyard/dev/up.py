@@ -42,6 +42,9 @@ def up(*, folder: Path, as_json: bool, port: int | None, command: Sequence[str])
     )
     is_private = "TASKYARD_AMQP_URL" not in given
     admin = str((folder / CONTROL).resolve()) if is_private else settings.amqp_admin
+    session_key = ",".join(settings.session_keys) or bootstrap.secret_file(
+        folder / bootstrap.SESSION_KEY, lambda: secrets.token_hex(32)
+    )
     table = bootstrap.routing(settings)
     me = PROGRAM
 
@@ -68,6 +71,7 @@ def up(*, folder: Path, as_json: bool, port: int | None, command: Sequence[str])
             **bootstrap.child_environment({**_SHORT_DRAIN, **_WEBHOOKS_AT_HOME, **quiet, **human}),
             "TASKYARD_KEY_PEPPER": pepper,
             "TASKYARD_AMQP_ADMIN": admin,
+            "TASKYARD_SESSION_KEYS": session_key,
         },
         roles=[
             Role(name="api", argv=[*me, "api"], first_to_stop=True, stop_within=4.0),

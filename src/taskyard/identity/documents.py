@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote
 
 import httpx
 
@@ -64,7 +64,8 @@ class Documents:
         url = await self.endpoint("token_endpoint")
         if login.client_secret is None:
             return await self._json("POST", url, data={**form, "client_id": login.client_id})
-        auth = (quote_plus(login.client_id), quote_plus(login.client_secret))
+        # Not with + for a space, as forms have it: some servers decode %20 alone.
+        auth = (quote(login.client_id, safe=""), quote(login.client_secret, safe=""))
         return await self._json("POST", url, data=dict(form), auth=auth)
 
     def _url(self, metadata: dict[str, Any], name: str) -> str:

@@ -104,19 +104,24 @@ class ApiKeys:
         if (parts := _KEY.fullmatch(token)) is None:
             raise Unauthenticated("that is no API key; they are written tk_<prefix>_<secret>")
         prefix, secret = parts.groups()
-        believed = self._believed.get(prefix)
-        if believed is None or believed.until < time.monotonic():
-            believed = await self._look(prefix)
+        believed = await self._find(prefix)
         key, shown = believed.key, _digest(secret, self._pepper)
         # One who does not exist is held against something as well: it takes as long.
         if not hmac.compare_digest(shown, key.digest if key else bytes(len(shown))) or key is None:
             raise _NO_SUCH_KEY
-        return Principal(
-            tenant=key.tenant,
-            name=f"key:tk_{prefix}",
-            scopes=scopes(key.scopes),
-            patterns=tuple(key.patterns),
-        )
+        return _principal(prefix, key)
+
+    async def holder(self, prefix: str) -> Principal:
+        """Return whose a key is that was shown before. Raises as `principal_of` does."""
+        if (key := (await self._find(prefix)).key) is None:
+            raise _NO_SUCH_KEY
+        return _principal(prefix, key)
+
+    async def _find(self, prefix: str) -> _Believed:
+        believed = self._believed.get(prefix)
+        if believed is None or believed.until < time.monotonic():
+            believed = await self._look(prefix)
+        return believed
 
     async def _look(self, prefix: str) -> _Believed:
         async with borrowed(self._pool) as connection:
@@ -131,3 +136,12 @@ class ApiKeys:
         while len(self._believed) > _MOST_BELIEVED:
             self._believed.popitem(last=False)
         return believed
+
+
+def _principal(prefix: str, key: ValidKey) -> Principal:
+    return Principal(
+        tenant=key.tenant,
+        name=f"key:tk_{prefix}",
+        scopes=scopes(key.scopes),
+        patterns=tuple(key.patterns),
+    )

@@ -11,7 +11,7 @@ from quart.typing import TestClientProtocol as HttpClient
 
 from taskyard import bootstrap
 from taskyard.api.app import create_app
-from taskyard.bootstrap.identity import open_authenticator
+from taskyard.bootstrap.identity import open_identity
 from taskyard.core.principal import DEFAULT_TENANT, Scope
 from taskyard.services.keys import KeyWish
 from taskyard.settings import Settings
@@ -49,9 +49,9 @@ def given(database_url: str, folder: Path, server: AuthorizationServer) -> Setti
 async def api(given: Settings) -> AsyncIterator[HttpClient]:
     async with (
         open_parts(given.database_url) as parts,
-        open_authenticator(given, parts.pool) as authenticator,
+        open_identity(given, parts.pool) as identity,
     ):
-        yield create_app(replace(parts, authenticator=authenticator)).test_client()
+        yield create_app(replace(parts, **identity)).test_client()
 
 
 def bearer(credential: str) -> dict[str, str]:
