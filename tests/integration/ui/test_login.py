@@ -2,10 +2,12 @@
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from taskyard import bootstrap
+from taskyard.bootstrap import identity
 from taskyard.core.principal import Scope
 from tests.browsing import application, csrf, given, log_in, make_key, session_of, text
 
@@ -106,6 +108,26 @@ async def test_the_api_takes_a_session_for_changes_only_with_its_token(database_
         # What was shown in a header counts, whatever the cookie says
         bad = {"Authorization": "Bearer tk_nobody"}
         assert (await browser.get("/v1/tasks", headers=bad)).status_code == 401
+
+
+async def test_who_comes_back_stays_logged_in(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also who asks the API alone; and who does not come back for an hour is logged out."""
+    now = [1_800_000_000.0]
+    monkeypatch.setattr(identity, "time", SimpleNamespace(time=lambda: now[0]))
+    settings = given(database_url)
+    key = await make_key(settings, Scope.READ)
+    async with application(settings) as app:
+        browser = app.test_client()
+        await log_in(browser, key)
+        assert "Set-Cookie" not in (await browser.get("/v1/tasks")).headers
+        for _ in range(3):
+            now[0] += 3000
+            assert (await browser.get("/v1/tasks")).status_code == 200
+        assert (await browser.get("/")).status_code == 200
+        now[0] += 3601
+        assert (await browser.get("/")).status_code == 303
 
 
 async def test_a_session_may_what_its_key_may(database_url: str) -> None:
