@@ -5,6 +5,7 @@ It gives access tokens to clients (client credentials, RFC 9068), lets a person 
 while it runs.
 """
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
 from authlib.oauth2.rfc9207.parameter import IssuerParameter
 from authlib.oidc.core import UserInfo
 from authlib.oidc.core.grants import OpenIDCode
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, redirect
 from joserfc.jwk import JWKRegistry, Key, KeySet
 from werkzeug.serving import make_server
 
@@ -163,6 +164,10 @@ def _serve(app: Flask, server: AuthorizationServer) -> None:
         server.reads += 1
         return ("", 503) if server.away else jsonify(server.jwks())
 
+    @app.get("/moved")
+    def moved() -> Any:
+        return redirect(f"{server.issuer}/keys")
+
     @app.get("/.well-known/openid-configuration")
     def metadata() -> Response:
         return jsonify(server.metadata)
@@ -241,13 +246,16 @@ class _Named(IssuerParameter):
 
 @contextmanager
 def authorization_server(
-    alg: str = "ES256", *, clients: tuple[Client, ...] = (Client(),)
+    alg: str = "ES256",
+    *,
+    clients: tuple[Client, ...] = (Client(),),
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[AuthorizationServer]:
     """Run a server on a port of loopback."""
     server = AuthorizationServer(alg, clients)
     app = Flask("authorization")
-    http = make_server("127.0.0.1", 0, app, threaded=True)
-    server.issuer = f"http://127.0.0.1:{http.server_port}"
+    http = make_server("127.0.0.1", 0, app, threaded=True, ssl_context=tls)
+    server.issuer = f"{'https' if tls else 'http'}://127.0.0.1:{http.server_port}"
     server.metadata = {
         "issuer": server.issuer,
         "jwks_uri": f"{server.issuer}/keys",

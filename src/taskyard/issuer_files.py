@@ -1,5 +1,6 @@
 """Reading the file of issuers: every fault at once, each with its place."""
 
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -99,7 +100,7 @@ def _readers(folder: Path, *, production: bool) -> Mapping[str, Reader]:
         "algorithms": text(_family, '"RS"'),
         "jwks": text(_url_or_file(url, folder), '"https://id.example.com/keys"'),
         "metadata": text(url, '"https://id.example.com/.well-known/openid-configuration"'),
-        "ca_file": text(_file(folder), '"ca.pem"'),
+        "ca_file": text(_certificates(folder), '"ca.pem"'),
         "typ": _types,
         "leeway": text(_leeway, '"30s"'),
         "tenant": text(_tenant, '"acme"'),
@@ -141,6 +142,20 @@ def _file(folder: Path) -> Callable[[str], str]:
         if not path.is_file():
             raise ValueError(f"names the file {value!r}, which is not there")
         return str(path)
+
+    return read
+
+
+def _certificates(folder: Path) -> Callable[[str], str]:
+    file = _file(folder)
+
+    def read(value: str) -> str:
+        path = file(value)
+        try:
+            ssl.create_default_context(cafile=path)
+        except ssl.SSLError:
+            raise ValueError(f"names the file {value!r}, which holds no certificates") from None
+        return path
 
     return read
 

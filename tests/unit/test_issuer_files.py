@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import trustme
 
 from taskyard.core.errors import InvalidIssuers
 from taskyard.core.issuer import ClaimRules, Family, Issuer, Login
@@ -44,10 +45,11 @@ def test_the_least_is_name_audience_algorithms_and_tenant(tmp_path: Path) -> Non
 def test_all_there_is_to_say_is_read(tmp_path: Path) -> None:
     """Every key, as the guide and the schema have them."""
     (tmp_path / "keys.json").touch()
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     text = f"""[[issuer]]
 {PLAIN}jwks = "keys.json"
 metadata = "https://id.example/meta"
-ca_file = "keys.json"
+ca_file = "ca.pem"
 typ = ["at+jwt"]
 leeway = "0s"
 tenant_claim = ["org", "name"]
@@ -67,7 +69,10 @@ scopes_claim = "groups"
     (issuer,) = read(tmp_path, text)
     jsonschema.validate(tomllib.loads(text), SCHEMA)
     assert set(tomllib.loads(text)["issuer"][0]) | {"tenant"} == set(KEYS)
-    assert (issuer.jwks, issuer.ca_file) == (str(tmp_path / "keys.json"),) * 2
+    assert (issuer.jwks, issuer.ca_file) == (
+        str(tmp_path / "keys.json"),
+        str(tmp_path / "ca.pem"),
+    )
     assert (issuer.types, issuer.leeway) == (("at+jwt",), timedelta(0))
     assert issuer.login == Login(
         client_id="dashboard", client_secret="hunter2", label="Log in with Example",
@@ -125,6 +130,7 @@ def test_reader_and_schema_know_the_same_keys() -> None:
     ("more", "part"),
     [
         ('jwks = "nowhere.json"', "which is not there"),
+        ('ca_file = "issuers.toml"', "which holds no certificates"),
         ('leeway = "6m"', "5m at most"),
         ('jwks = "http://id.example/keys"', "begins with https://"),
         ('jwks = "http://127.0.0.1.evil.example/keys"', "begins with https://"),
@@ -188,3 +194,7 @@ def test_the_example_of_the_guide_is_sound(tmp_path: Path) -> None:
     (tmp_path / "keys.json").touch()
     jsonschema.validate(tomllib.loads(text), SCHEMA)
     assert len(read(tmp_path, text, production=True)) == 2
+    login = next(n for n, line in enumerate(lines) if line.strip() == "[issuer.login]")
+    more = "\n".join(line[4:] for line in lines[login : lines.index("", login)])
+    (tmp_path / "client-secret").write_text("hunter2")
+    assert read(tmp_path, f"{GOOD}{more}", production=True)[0].login is not None

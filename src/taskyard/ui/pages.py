@@ -126,6 +126,8 @@ def _let_in(doors: Doors, principal: Principal) -> Response:
 
 async def _login_page(doors: Doors, error: TaskyardError | None = None) -> Response:
     """Show the ways in, and why the last one was refused."""
+    if error is not None:
+        log.warning("login refused", reason=error.detail)
     cookies = doors.sessions.cookies
     session = cookies.read(request.cookies)
     if session is None or session.principal is not None or session.flow is not None:

@@ -1,13 +1,18 @@
 """identity/: tokens of a real authorization server become principals."""
 
 import asyncio
+import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
+from joserfc import jwt
 
 from taskyard.core.errors import IssuerUnavailable, Unauthenticated
 from taskyard.core.issuer import ClaimRules, Family, Issuer
@@ -217,6 +222,63 @@ async def test_production_reads_no_keys_over_plain_http() -> None:
         async with open_issuers(issuers, production=True) as opened:
             with pytest.raises(IssuerUnavailable):
                 await opened.principal_of(server.token())
+        assert server.reads == 0
+
+
+def with_certificate(authority: trustme.CA, name: str = "127.0.0.1") -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    return context
+
+
+@pytest.mark.parametrize(
+    ("name", "trusted", "taken"),
+    [("127.0.0.1", True, True), ("127.0.0.1", False, False), ("id.example", True, False)],
+    ids=["its authority", "another authority", "another name"],
+)
+async def test_keys_come_over_verified_tls(
+    tmp_path: Path, name: str, trusted: bool, taken: bool
+) -> None:
+    """In production: by a certificate of the right authority for the right name, or not at all."""
+    # Given an issuer with a certificate, and an authority that is trusted for it
+    authority, other = trustme.CA(), trustme.CA()
+    (authority if trusted else other).cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    with authorization_server(tls=with_certificate(authority, name)) as server:
+        issuer = issuer_of(server, ca_file=str(tmp_path / "ca.pem"))
+        token = _signed_by(server)
+        async with open_issuers([issuer], production=True) as issuers:
+            # When a token comes, then its keys are read only if all of that is right
+            if taken:
+                assert (await issuers.principal_of(token)).tenant == ACME
+            else:
+                with pytest.raises(IssuerUnavailable):
+                    await issuers.principal_of(token)
+        assert bool(server.reads) is taken
+
+
+def _signed_by(server: AuthorizationServer) -> str:
+    (key,), moment = server.keys, int(time.time())
+    claims = {"iss": server.issuer, "aud": AUDIENCE, "sub": "x", "exp": moment + 60}
+    return jwt.encode({"alg": server.alg, "kid": key.kid, "typ": "at+jwt"}, claims, key)
+
+
+async def test_redirects_are_not_followed() -> None:
+    """Who may answer for the issuer cannot send us on to another address."""
+    with authorization_server() as server:
+        server.metadata["jwks_uri"] = f"{server.issuer}/moved"
+        async with trusting(server) as issuers:
+            with pytest.raises(IssuerUnavailable):
+                await issuers.principal_of(server.token())
+        assert server.reads == 0
+
+
+async def test_a_document_without_end_is_not_read_to_its_end() -> None:
+    """Half a MiB is more than any issuer has to say."""
+    with authorization_server() as server:
+        server.metadata["padding"] = "x" * 600_000
+        async with trusting(server) as issuers:
+            with pytest.raises(IssuerUnavailable):
+                await issuers.principal_of(server.token())
         assert server.reads == 0
 
 
