@@ -118,7 +118,9 @@ def _content(operation: Operation, answer: Any) -> Json:
 
 def _refusals(operation: Operation) -> Json:
     titles = {code: title for code, title, _ in explanations()}
-    refusals = {**(operation.refusals or {}), **(UNKNOWN_CALLER if operation.scope else {})}
+    refusals = dict(operation.refusals or {})
+    for status, codes in (UNKNOWN_CALLER if operation.scope else {}).items():
+        refusals[status] = tuple(dict.fromkeys((*refusals.get(status, ()), *codes)))
     return {
         str(status): {
             "description": "; ".join(f"`{code}`: {titles[code]}" for code in codes),

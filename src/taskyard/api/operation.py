@@ -46,7 +46,11 @@ TEXT: Json = {"type": "string"}
 TIME: Json = {"type": "string", "format": "date-time"}
 UNREADABLE = {400: ("malformed-body",), 415: ("unsupported-media-type",)}
 AWAY = {503: ("storage-unavailable",)}
-UNKNOWN_CALLER = {401: ("unauthenticated",), 403: ("forbidden",)}
+UNKNOWN_CALLER = {
+    401: ("unauthenticated",),
+    403: ("forbidden",),
+    503: ("storage-unavailable", "issuer-unavailable"),  # nobody can say who it is
+}
 NO_TASK = {404: ("task-not-found",), 410: ("task-gone",)}
 
 LABEL = ("label", TEXT, "Only with this label, written key:value; may be repeated.")

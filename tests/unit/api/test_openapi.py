@@ -39,6 +39,16 @@ def test_every_refusal_named_is_explained_with_its_status() -> None:
             assert {statuses[code] for code in codes} == {status}, operation.path
 
 
+def test_what_asks_who_it_is_may_find_nobody_who_knows() -> None:
+    """Beside what the operation itself refuses with the same status."""
+    paths = document()["paths"]
+    submit = paths["/v1/tasks"]["post"]["responses"]["503"]["description"]
+    for code in ("issuer-unavailable", "storage-unavailable", "backlog-full"):
+        assert submit.count(f"`{code}`") == 1
+    assert {"401", "403", "503"} <= set(paths["/v1/task-types"]["get"]["responses"])
+    assert "401" not in paths["/livez"]["get"]["responses"]
+
+
 def test_explanations_are_unique() -> None:
     """Each code is explained once."""
     codes = [code for code, _, _ in explanations()]
