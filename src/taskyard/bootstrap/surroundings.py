@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from taskyard.connections import as_user
-from taskyard.core.errors import Misconfigured
-from taskyard.core.errors import Fault, InvalidIssuers
+from taskyard.core.errors import Fault, InvalidIssuers, Misconfigured
 from taskyard.core.issuer import Issuer
 from taskyard.core.routing import RoutingTable
 from taskyard.issuer_files import read_issuers
