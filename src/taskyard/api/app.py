@@ -5,12 +5,14 @@ from quart import Quart
 from taskyard.api.asyncapi import asyncapi_blueprint
 from taskyard.api.auth import register_auth
 from taskyard.api.batch import batch_blueprint
+from taskyard.api.body import bounded_request, limits
 from taskyard.api.dead_letters import dead_letters_blueprint
 from taskyard.api.docs import docs_blueprint
 from taskyard.api.errors import register_errors
 from taskyard.api.event_log import event_log_blueprint
 from taskyard.api.events import events_blueprint
 from taskyard.api.headers import register_headers
+from taskyard.api.front import fronted
 from taskyard.api.health import health_blueprint
 from taskyard.api.histories import histories_blueprint
 from taskyard.api.parked_events import parked_events_blueprint
@@ -21,13 +23,12 @@ from taskyard.api.tasks import tasks_blueprint
 from taskyard.api.webhooks import webhooks_blueprint
 from taskyard.api.yard import yard_blueprint
 
-LARGEST_BODY = 64 * 1024 * 1024  # 10,000 tasks of some size; one task has its type's own limit
-
 
 def create_app(parts: Parts) -> Quart:
     """Return the HTTP application over open parts."""
     app = Quart("taskyard.api", static_folder=None, template_folder="templates")
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app.request_class = bounded_request(limits(parts.table))
+    app.asgi_app = fronted(app.asgi_app)  # type: ignore[assignment, arg-type, method-assign]
     app.url_map.merge_slashes = False
     register_errors(app)
     register_headers(app)

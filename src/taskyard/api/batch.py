@@ -8,11 +8,12 @@ from typing import Any
 from quart import Blueprint, Response, request
 
 from taskyard import strict_json
+from taskyard.api.body import raw_body
 from taskyard.api.caller import caller, own, require_type
 from taskyard.api.errors import describe
 from taskyard.api.parts import Parts
 from taskyard.api.render import REPLAYED, respond
-from taskyard.api.request import convert, idempotency_key, json_body, raw_body
+from taskyard.api.request import convert, idempotency_key, json_body
 from taskyard.api.views import BatchItem, BatchSubmission, BatchView
 from taskyard.core.errors import Fault, InvalidRequest, PayloadTooLarge, TaskyardError
 from taskyard.core.idempotency import (

@@ -60,7 +60,6 @@ DEAD_LETTER_OPERATIONS: tuple[Operation, ...] = (
             404: ("task-not-found", "unknown-task-type"),
             409: ("not-replayable",),
             410: ("task-gone",),
-            413: ("payload-too-large",),
             422: ("invalid-request", "invalid-arguments"),
             **AWAY,
         },

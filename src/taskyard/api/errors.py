@@ -24,6 +24,7 @@ STATUS: dict[type[TaskyardError], int] = {
     errors.InvalidRequest: 422,
     errors.InvalidArguments: 422,
     errors.PayloadTooLarge: 413,
+    errors.BodyTooSlow: 408,
     errors.IdempotencyKeyReused: 422,
     errors.UnknownTaskType: 404,
     errors.TaskNotFound: 404,
@@ -71,6 +72,9 @@ def explanations() -> Iterator[tuple[str, str, str]]:
         yield kind.code, kind.title, inspect.getdoc(kind) or ""
     yield "not-found", "Not Found", "There is nothing at this address. See /docs."
     yield "method-not-allowed", "Method Not Allowed", "See the Allow header for what may be sent."
+    yield "bad-request", "Bad Request", "It is not HTTP as RFC 9112 has it; the detail says where."
+    yield "uri-too-long", "URI Too Long", "Path and query may have 16 KiB."
+    yield "headers-too-large", "Headers Too Large", "All headers together may have 32 KiB."
     yield "internal-error", "Internal Server Error", "A fault of ours; it was logged. Try again."
 
 

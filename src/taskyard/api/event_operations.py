@@ -59,7 +59,6 @@ EVENT_OPERATIONS: tuple[Operation, ...] = (
         answer=event_views.EventReceiptList,
         refusals={
             **UNREADABLE,
-            413: ("payload-too-large",),
             422: ("invalid-request",),
             503: ("storage-unavailable", "backlog-full"),
         },

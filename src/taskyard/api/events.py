@@ -8,6 +8,7 @@ import msgspec
 from quart import Blueprint, Response, request
 from uuid_utils.compat import uuid7
 
+from taskyard.api.body import raw_body
 from taskyard.api.caller import own
 from taskyard.api.event_views import (
     EventReceiptList,
@@ -15,7 +16,6 @@ from taskyard.api.event_views import (
 )
 from taskyard.api.parts import Parts
 from taskyard.api.render import respond
-from taskyard.api.request import raw_body
 from taskyard.core.errors import (
     Fault,
     InvalidRequest,

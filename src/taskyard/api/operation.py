@@ -44,7 +44,12 @@ class Operation:
 
 TEXT: Json = {"type": "string"}
 TIME: Json = {"type": "string", "format": "date-time"}
-UNREADABLE = {400: ("malformed-body",), 415: ("unsupported-media-type",)}
+UNREADABLE = {
+    400: ("malformed-body",),
+    408: ("request-timeout",),
+    413: ("payload-too-large",),
+    415: ("unsupported-media-type",),
+}
 AWAY = {503: ("storage-unavailable",)}
 UNKNOWN_CALLER = {
     401: ("unauthenticated",),

@@ -61,7 +61,6 @@ OPERATIONS: tuple[Operation, ...] = (
         refusals={
             **UNREADABLE,
             404: ("unknown-task-type",),
-            413: ("payload-too-large",),
             422: ("invalid-request", "invalid-arguments", "idempotency-key-reused"),
             503: ("storage-unavailable", "overloaded", "backlog-full", "outcome-unknown"),
         },
@@ -102,7 +101,6 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=views.BatchView,
         refusals={
             **UNREADABLE,
-            413: ("payload-too-large",),
             422: ("invalid-request",),
             503: ("storage-unavailable", "backlog-full"),
         },

@@ -10,6 +10,7 @@ import msgspec
 from quart import request
 
 from taskyard import strict_json
+from taskyard.api.body import raw_body
 from taskyard.api.caller import caller
 from taskyard.core import idempotency
 from taskyard.core.errors import Fault, InvalidRequest, TaskNotFound, UnsupportedMediaType
@@ -21,15 +22,8 @@ T = TypeVar("T")
 _WHERE = re.compile(r" - at `\$?([^`]*)`$")
 
 
-async def raw_body() -> bytes:
-    """Return the body as it came."""
-    data = await request.get_data(cache=False, as_text=False)
-    assert isinstance(data, bytes)
-    return data
-
-
 async def json_body() -> Any:
-    """Return the decoded body. Raises UnsupportedMediaType, MalformedBody or InvalidRequest."""
+    """Return the decoded body. Raises what `raw_body` does, MalformedBody and InvalidRequest."""
     if request.mimetype != "application/json":
         sent = request.mimetype or "no Content-Type"
         raise UnsupportedMediaType(f"the body is {sent}; send Content-Type: application/json")

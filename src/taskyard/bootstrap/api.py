@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 _CONNECTIONS = 8
 _MOST_REQUESTS = 10_000  # at once, of each process; those that wait cost next to nothing
 _MOST_FILES = 65_536
+_HEADERS_WITHIN = 30_000  # milliseconds, from the first byte or the end of the last answer
+_READ_AHEAD = 64 * 1024  # bytes; api/front.py has the exact limits
 _LET_GO = signal.SIGUSR1
 
 
@@ -95,11 +97,14 @@ def asgi() -> Callable[..., Awaitable[None]]:
     """Return the ASGI application; what it needs is opened and closed by its lifespan."""
     from taskyard.api.app import create_app
     from taskyard.api.lifespan import Lifespan
+    from taskyard.api.listening import cut_silent_readers
 
     given = settings("api")
     logs.configure(log_format=given.log_format, level=given.log_level, role="api")
 
     def on_ready() -> None:
+        if not cut_silent_readers(given.api_port):
+            log.warning("listening socket not found: who never reads an answer is not cut")
         settle()
         notify.ready()
 
@@ -110,6 +115,8 @@ def serve_api(given: Settings) -> None:
     """Serve the API until SIGTERM or SIGINT; requests under way are answered first."""
     from granian import Granian
     from granian.constants import Interfaces, Loops, SSLProtocols
+    from granian.constants import HTTPModes, Interfaces, Loops
+    from granian.http import HTTP1Settings
 
     routing(given)  # its faults belong to this process's output, not to a worker's
     issuers(given)
@@ -122,6 +129,11 @@ def serve_api(given: Settings) -> None:
         interface=Interfaces.ASGI,
         workers=given.api_workers,
         loop=Loops.uvloop,
+        # HTTP/2 is left to a proxy: here it would be a second set of limits.
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=_HEADERS_WITHIN, max_buffer_size=_READ_AHEAD
+        ),
         websockets=False,
         log_enabled=False,
         respawn_failed_workers=True,

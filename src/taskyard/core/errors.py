@@ -9,6 +9,7 @@
     │   ├── InvalidRequest           invalid-request       (fields: a pointer and a sentence each)
     │   ├── InvalidArguments         invalid-arguments     (fields likewise)
     │   ├── PayloadTooLarge          payload-too-large
+    │   ├── BodyTooSlow              request-timeout
     │   ├── IdempotencyKeyReused     idempotency-key-reused
     │   ├── UnknownTaskType          unknown-task-type
     │   ├── TaskNotFound             task-not-found
@@ -93,7 +94,10 @@ class MalformedBody(Refused):
 
 
 class UnsupportedMediaType(Refused):
-    """The body must be sent as `application/json` (batches also as `application/x-ndjson`)."""
+    """The body must be sent as `application/json` (batches also as `application/x-ndjson`).
+
+    It must not be compressed: send it without Content-Encoding.
+    """
 
     code = "unsupported-media-type"
     title = "The media type is not supported"
@@ -114,10 +118,20 @@ class InvalidArguments(Refused):
 
 
 class PayloadTooLarge(Refused):
-    """The arguments exceed `max_args` of the task type. Put the data into a store."""
+    """The body is larger than this address takes, or the arguments exceed `max_args` of their type.
+
+    Put the data into a store, and send where it is.
+    """
 
     code = "payload-too-large"
     title = "The payload is too large"
+
+
+class BodyTooSlow(Refused):
+    """The body did not arrive in time. Send it at once, or over a better connection."""
+
+    code = "request-timeout"
+    title = "The body came too slowly"
 
 
 class IdempotencyKeyReused(Refused):

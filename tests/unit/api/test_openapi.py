@@ -11,7 +11,9 @@ from taskyard.api.docs import docs_blueprint
 from taskyard.api.errors import STATUS, explanations
 from taskyard.api.openapi import document
 from taskyard.api.operations import OPERATIONS
+from taskyard.core.routing import RoutingTable
 
+TABLE = RoutingTable(pools={}, defaults={})
 UNDOCUMENTED = {"/openapi.json", "/asyncapi.json", "/docs", "/problems/{code}", "/style.css"}
 
 
@@ -24,7 +26,7 @@ def test_every_route_is_described_and_the_reverse() -> None:
     """Nothing is served that is not described, and nothing described is missing."""
     routes = {
         (method.lower(), re.sub(r"<(\w+)>", r"{\1}", rule.rule))
-        for rule in create_app(Mock(pages=())).url_map.iter_rules()
+        for rule in create_app(Mock(table=TABLE, pages=())).url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     described = {(operation.method, operation.path) for operation in OPERATIONS}
