@@ -3,6 +3,7 @@
 from quart import Quart
 
 from taskyard.api.asyncapi import asyncapi_blueprint
+from taskyard.api.audit import audit_blueprint
 from taskyard.api.auth import register_auth
 from taskyard.api.batch import batch_blueprint
 from taskyard.api.body import bounded_request, limits
@@ -45,6 +46,7 @@ def create_app(parts: Parts) -> Quart:
         event_log_blueprint(parts),
         parked_events_blueprint(parts),
         yard_blueprint(parts),
+        audit_blueprint(parts),
         health_blueprint(parts),
         docs_blueprint(),
         asyncapi_blueprint(parts),

@@ -17,7 +17,7 @@ def caller() -> Principal:
 
 def own(parts: Parts) -> OwnPool:
     """Return the pool that sees the caller's rows and no others."""
-    return OwnPool(parts.pool, caller().owner)
+    return OwnPool(parts.pool, caller().owner, caller().name)
 
 
 def require_type(task_type: str) -> None:

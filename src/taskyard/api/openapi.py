@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from taskyard.api import (
+    audit_views,
     dead_letter_views,
     event_views,
     stream_views,
@@ -41,6 +42,7 @@ def document() -> Json:
         *event_views.SCHEMAS,
         *stream_views.SCHEMAS,
         *webhook_views.SCHEMAS,
+        *audit_views.SCHEMAS,
     ]
     _, components = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
     paths: dict[str, Json] = {}

@@ -1,6 +1,7 @@
 """Every operation of the API, described once."""
 
 from taskyard.api import views
+from taskyard.api.audit_operations import AUDIT_OPERATIONS
 from taskyard.api.dead_letter_operations import DEAD_LETTER_OPERATIONS
 from taskyard.api.event_operations import EVENT_OPERATIONS
 from taskyard.api.operation import (
@@ -138,6 +139,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *STREAM_OPERATIONS,
     *WEBHOOK_OPERATIONS,
     *EVENT_OPERATIONS,
+    *AUDIT_OPERATIONS,
     Operation(
         method="get",
         path="/v1/task-types",

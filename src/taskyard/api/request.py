@@ -24,16 +24,23 @@ _WHERE = re.compile(r" - at `\$?([^`]*)`$")
 
 async def json_body() -> Any:
     """Return the decoded body. Raises what `raw_body` does, MalformedBody and InvalidRequest."""
-    if request.mimetype != "application/json":
-        sent = request.mimetype or "no Content-Type"
-        raise UnsupportedMediaType(f"the body is {sent}; send Content-Type: application/json")
+    _require_json()
     return strict_json.decode(await raw_body())
 
 
 async def json_body_or_none() -> Any:
     """Return the decoded body, or an empty object when none was sent."""
-    sent = request.content_length or "Transfer-Encoding" in request.headers
-    return await json_body() if sent else {}
+    body = await raw_body()
+    if not body:
+        return {}
+    _require_json()
+    return strict_json.decode(body)
+
+
+def _require_json() -> None:
+    if request.mimetype != "application/json":
+        sent = request.mimetype or "no Content-Type"
+        raise UnsupportedMediaType(f"the body is {sent}; send Content-Type: application/json")
 
 
 def convert(value: Any, kind: type[T]) -> T:

@@ -13,6 +13,7 @@ from taskyard.bootstrap.administration import (
     plan_users,
 )
 from taskyard.bootstrap.api import asgi, open_api, serve_api
+from taskyard.bootstrap.audit import audit_entries, verify_audit
 from taskyard.bootstrap.events import rehearse_rules, try_events
 from taskyard.bootstrap.keys import create_key, first_key, list_keys, revoke_key, rotate_key
 from taskyard.bootstrap.process import run_until_signal
@@ -37,6 +38,7 @@ __all__ = [
     "apply_topology",
     "apply_users",
     "asgi",
+    "audit_entries",
     "check_agreement",
     "child_environment",
     "create_key",
@@ -59,4 +61,5 @@ __all__ = [
     "settings",
     "stack_settings",
     "try_events",
+    "verify_audit",
 ]

@@ -1,5 +1,6 @@
 """API keys, as operators make and end them: straight in the database."""
 
+import os
 import secrets
 from dataclasses import replace
 from datetime import timedelta
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskyard.bootstrap.surroundings import ADMIN_KEY, secret_file
+from taskyard.core.audit import Action
 from taskyard.core.errors import Unauthenticated
 from taskyard.core.principal import DEFAULT_TENANT, Scope, TenantId
 from taskyard.settings import Settings
@@ -14,6 +16,7 @@ from taskyard.settings import Settings
 if TYPE_CHECKING:
     from taskyard.services.keys import KeyWish
     from taskyard.storage.api_keys import ApiKey
+    from taskyard.storage.pool import AsyncConnection
 
 
 async def create_key(given: Settings, wish: "KeyWish") -> "tuple[str, ApiKey]":
@@ -22,8 +25,13 @@ async def create_key(given: Settings, wish: "KeyWish") -> "tuple[str, ApiKey]":
     from taskyard.storage.pool import connect
 
     chance = secrets.token_bytes(PREFIX_BYTES + SECRET_BYTES)
-    async with await connect(given.database_url, name="keys") as connection:
-        return await make_key(connection, wish, chance=chance, pepper=given.key_pepper)
+    async with (
+        await connect(given.database_url, name="keys") as connection,
+        connection.transaction(),
+    ):
+        shown, made = await make_key(connection, wish, chance=chance, pepper=given.key_pepper)
+        await _record(connection, Action.KEY_MADE, made, wish.created_by)
+        return shown, made
 
 
 async def list_keys(given: Settings, tenant: TenantId | None) -> "list[ApiKey]":
@@ -42,8 +50,25 @@ async def revoke_key(
     from taskyard.storage import api_keys
     from taskyard.storage.pool import connect
 
-    async with await connect(given.database_url, name="keys") as connection:
-        return await api_keys.revoke(connection, prefix, overlap=overlap)
+    async with (
+        await connect(given.database_url, name="keys") as connection,
+        connection.transaction(),
+    ):
+        ended = await api_keys.revoke(connection, prefix, overlap=overlap)
+        if ended is not None:
+            await _record(connection, Action.KEY_REVOKED, ended, "taskyard keys")
+        return ended
+
+
+async def _record(connection: "AsyncConnection", action: Action, key: "ApiKey", by: str) -> None:
+    """Record what the operator of this machine did."""
+    from taskyard.services import audit
+
+    detail = {"name": key.name, "scopes": key.scopes, "types": key.patterns}
+    await audit.record_as(
+        connection, action, f"key:tk_{key.prefix}", detail,
+        tenant=key.tenant, actor=f"{by}, uid {os.getuid()}",
+    )  # fmt: skip
 
 
 async def rotate_key(

@@ -8,6 +8,7 @@ import typer
 
 from taskyard import bootstrap, logs
 from taskyard.cli import dead_letters, tasks
+from taskyard.cli.audit import audit
 from taskyard.cli.drill import drill
 from taskyard.cli.events import events
 from taskyard.cli.keys import keys
@@ -34,6 +35,7 @@ app.command(name="replay")(dead_letters.replay)
 app.command(name="attempts")(dead_letters.attempts)
 app.command(name="drill")(drill)
 app.add_typer(events, name="events")
+app.add_typer(audit, name="audit")
 app.add_typer(keys, name="keys")
 app.add_typer(webhooks, name="webhooks")
 

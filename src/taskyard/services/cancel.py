@@ -2,9 +2,11 @@
 
 from enum import StrEnum
 
+from taskyard.core.audit import Action
 from taskyard.core.errors import TaskNotFound, TooLate
 from taskyard.core.states import TERMINAL
 from taskyard.core.task import Task, TaskId
+from taskyard.services import audit
 from taskyard.storage import tasks
 from taskyard.storage.pool import OwnPool, borrowed
 
@@ -33,9 +35,10 @@ async def cancel(pool: OwnPool, task_id: TaskId) -> tuple[Receipt, Task]:
             task = await tasks.get(connection, task_id)
             if task is None:
                 raise TaskNotFound(f"there is no task {task_id}")
-            if prevented:
-                return Receipt.PREVENTED, task
-            if interrupted:
-                return Receipt.INTERRUPTED, task
+            if prevented or interrupted:
+                receipt = Receipt.PREVENTED if prevented else Receipt.INTERRUPTED
+                detail = {"receipt": receipt}
+                await audit.record(connection, Action.TASK_CANCELLED, f"task:{task_id}", detail)
+                return receipt, task
             if task.state in TERMINAL:
                 raise TooLate(f"the task is {task.state} since {task.finished_at:%FT%TZ}")

@@ -9,10 +9,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from taskyard.core.audit import Action
 from taskyard.core.errors import Fault, InvalidRequest
 from taskyard.core.events import EventKey, EventState
 from taskyard.core.retention import first_id_at
 from taskyard.core.routing import RoutingTable
+from taskyard.services import audit
 from taskyard.services.catalog import Catalog
 from taskyard.services.event_document import to_event
 from taskyard.services.event_filter import MOST_REPLAYED, Instant, type_regex
@@ -86,11 +88,21 @@ async def replay_events(
             decided = [(each, _decide(each, table, catalog, now)) for each in found]
             if not wish.dry_run:
                 await _fire(connection, decided)
+                await _record(connection, wish, found)
         _count(report, decided)
         if len(found) < some:
             return report
         low = report.last = found[-1].key
     return report
+
+
+async def _record(
+    connection: AsyncConnection, wish: ReplayEventsRequest, found: Sequence[StoredEvent]
+) -> None:
+    if found:
+        span = {"after": wish.after, "before": wish.before, "match": wish.match}
+        detail = {**span, "count": len(found)}
+        await audit.record(connection, Action.EVENTS_REPLAYED, "events", detail)
 
 
 def _decide(stored: StoredEvent, table: RoutingTable, catalog: Catalog, now: datetime) -> Decision:

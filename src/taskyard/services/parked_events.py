@@ -9,8 +9,10 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from taskyard.core.audit import Action
 from taskyard.core.errors import EventNotFound, Fault, InvalidRequest
 from taskyard.core.events import EventKey, EventState, ParkReason
+from taskyard.services import audit
 from taskyard.services.cloudevents import Delivery
 from taskyard.services.event_document import to_event
 from taskyard.services.event_filter import MOST_REPLAYED, ParkedFilter
@@ -62,7 +64,11 @@ async def replay_parked(
         some = min(_ROWS_AT_ONCE, wish.limit - report.count)
         async with borrowed(pool) as connection, connection.transaction():
             found = await parked.take(connection, wanted, after=after, limit=some)
+            released = report.released
             await _look_again(connection, ingest, found, report, now, dry_run=wish.dry_run)
+            if not wish.dry_run and (count := report.released - released):
+                detail = {"count": count, "filter": msgspec.to_builtins(wish.filter)}
+                await audit.record(connection, Action.PARKED_EVENTS_REPLAYED, "parked", detail)
         if len(found) < some:
             return report
         after = found[-1].key
@@ -80,6 +86,8 @@ async def replay_one(
         if not found:
             raise EventNotFound(f"there is no parked event {key}")
         await _look_again(connection, ingest, found, report, now, dry_run=False)
+        detail = {"count": report.released}
+        await audit.record(connection, Action.PARKED_EVENTS_REPLAYED, f"event:{key}", detail)
     return report
 
 

@@ -5,12 +5,14 @@ from typing import Any
 
 import msgspec
 
+from taskyard.core.audit import Action
 from taskyard.core.errors import NotReplayable
 from taskyard.core.principal import TenantId
 from taskyard.core.retention import why_absent
 from taskyard.core.routing import RoutingTable
 from taskyard.core.states import State, may_become
 from taskyard.core.task import Task, TaskId
+from taskyard.services import audit
 from taskyard.services.catalog import Catalog
 from taskyard.services.submit import Submission, prepare
 from taskyard.storage import dead_letters, tasks
@@ -51,6 +53,11 @@ async def replay(
             if await dead_letters.replay(connection, task, change):
                 replayed = await tasks.get(connection, task_id)
                 assert replayed is not None
+                detail = {
+                    "generation": replayed.generation,
+                    "changed": [n for n in wish.__struct_fields__ if getattr(wish, n) is not None],
+                }
+                await audit.record(connection, Action.TASK_REPLAYED, f"task:{task_id}", detail)
                 return replayed
             # It has changed since it was read: somebody else replays it, or it was removed.
 

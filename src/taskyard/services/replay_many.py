@@ -9,10 +9,12 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from taskyard.core.audit import Action
 from taskyard.core.errors import Fault, InvalidRequest, Refused
 from taskyard.core.principal import TenantId
 from taskyard.core.routing import RoutingTable
 from taskyard.core.task import TaskId
+from taskyard.services import audit
 from taskyard.services.catalog import Catalog
 from taskyard.services.dead_letters import DeadLetterFilter
 from taskyard.services.submit import Submission, prepare
@@ -107,6 +109,9 @@ async def _replay(
         return len(fit)
     replayed = await dead_letters.replay_many(connection, fit, offset=offset, rate=wish.rate)
     await tasks.ring(connection)
+    if replayed:
+        detail = {"count": replayed, "filter": msgspec.to_builtins(wish.filter)}
+        await audit.record(connection, Action.DEAD_LETTERS_REPLAYED, "dead-letters", detail)
     return replayed
 
 

@@ -5,9 +5,11 @@ from datetime import datetime
 import msgspec
 from uuid_utils.compat import uuid7
 
+from taskyard.core.audit import Action
 from taskyard.core.errors import DeliveryNotFound, WebhookDisabled
 from taskyard.core.task import TaskId
 from taskyard.core.webhooks import TEST
+from taskyard.services import audit
 from taskyard.services.webhooks import get
 from taskyard.storage import deliveries
 from taskyard.storage.deliveries import Delivery, DeliveryId, NewDelivery
@@ -26,7 +28,10 @@ async def replay(pool: OwnPool, webhook_id: WebhookId, delivery_id: DeliveryId) 
     """Send a delivery once more. Raises WebhookNotFound, WebhookDisabled and DeliveryNotFound."""
     await _enabled(pool, webhook_id)
     async with borrowed(pool) as connection:
-        return _found(await deliveries.replay(connection, webhook_id, delivery_id), delivery_id)
+        found = _found(await deliveries.replay(connection, webhook_id, delivery_id), delivery_id)
+        detail = {"webhook": str(webhook_id)}
+        await audit.record(connection, Action.DELIVERY_REPLAYED, f"delivery:{delivery_id}", detail)
+        return found
 
 
 async def test(pool: OwnPool, webhook_id: WebhookId, *, now: datetime) -> Delivery:
@@ -49,7 +54,9 @@ async def test(pool: OwnPool, webhook_id: WebhookId, *, now: datetime) -> Delive
     )
     async with borrowed(pool) as connection:
         await deliveries.insert(connection, [new])
-        return _found(await deliveries.get(connection, webhook_id, delivery_id), delivery_id)
+        found = _found(await deliveries.get(connection, webhook_id, delivery_id), delivery_id)
+        await audit.record(connection, Action.WEBHOOK_TESTED, f"webhook:{webhook_id}")
+        return found
 
 
 async def _enabled(pool: OwnPool, webhook_id: WebhookId) -> Webhook:

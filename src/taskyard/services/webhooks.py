@@ -9,12 +9,14 @@ from msgspec import Meta
 from uuid_utils.compat import uuid7
 
 from taskyard.core import units
+from taskyard.core.audit import Action
 from taskyard.core.errors import (
     Fault,
     InvalidRequest,
     WebhookNotFound,
 )
 from taskyard.core.webhooks import MOST_PATTERNS, pattern_problem
+from taskyard.services import audit
 from taskyard.services.webhook_policy import WebhookPolicy
 from taskyard.storage import webhooks
 from taskyard.storage.pool import OwnPool, borrowed
@@ -62,7 +64,10 @@ async def create(
         secret=policy.seal.close(secret),
     )
     async with borrowed(pool) as connection:
-        return await webhooks.insert(connection, new)
+        made = await webhooks.insert(connection, new)
+        detail = {"events": wish.events}
+        await audit.record(connection, Action.WEBHOOK_MADE, f"webhook:{made.id}", detail)
+        return made
 
 
 async def change(
@@ -70,11 +75,17 @@ async def change(
 ) -> Webhook:
     """Change an endpoint. Raises InvalidRequest and WebhookNotFound."""
     _check(wish.url, wish.events, wish.description, policy)
+    given = [name for name in wish.__struct_fields__ if getattr(wish, name) is not None]
     changes = WebhookChange(
         url=wish.url, events=wish.events, description=wish.description, disabled=wish.disabled
     )
     async with borrowed(pool) as connection:
-        return _found(await webhooks.change(connection, webhook_id, changes), webhook_id)
+        changed = _found(await webhooks.change(connection, webhook_id, changes), webhook_id)
+        # A URL may hold what only its endpoint should know: that it changed is enough.
+        shown = {name: getattr(wish, name) for name in given if name in ("events", "disabled")}
+        detail = {"changed": given, **shown}
+        await audit.record(connection, Action.WEBHOOK_CHANGED, f"webhook:{webhook_id}", detail)
+        return changed
 
 
 async def rotate(
@@ -90,7 +101,10 @@ async def rotate(
     sealed = policy.seal.close(secret)
     async with borrowed(pool) as connection:
         rotated = await webhooks.rotate(connection, webhook_id, secret=sealed, overlap=overlap)
-        return _found(rotated, webhook_id)
+        found = _found(rotated, webhook_id)
+        detail = {"overlap": wish.overlap}
+        await audit.record(connection, Action.WEBHOOK_ROTATED, f"webhook:{webhook_id}", detail)
+        return found
 
 
 async def get(pool: OwnPool, webhook_id: WebhookId) -> Webhook:
@@ -104,6 +118,7 @@ async def delete(pool: OwnPool, webhook_id: WebhookId) -> None:
     async with borrowed(pool) as connection:
         if not await webhooks.delete(connection, webhook_id):
             raise _no_webhook(webhook_id)
+        await audit.record(connection, Action.WEBHOOK_REMOVED, f"webhook:{webhook_id}")
 
 
 def _check(

@@ -30,9 +30,13 @@ _KEEPALIVE: dict[str, Any] = {
 
 
 class AsyncConnection(psycopg.AsyncConnection[Any]):
-    """A connection; while it is borrowed on somebody's behalf, `owner` says whose rows it sees."""
+    """A connection; while it is borrowed on somebody's behalf, `owner` says whose rows it sees.
+
+    `actor` is who asks, as the audit log names them.
+    """
 
     owner: Owner | None = None
+    actor: str | None = None
 
     @classmethod
     async def connect(cls, *args: Any, **kwargs: Any) -> Self:
@@ -58,6 +62,7 @@ class OwnPool:
 
     pool: Pool
     owner: Owner
+    actor: str = "taskyard"
 
 
 set_json_loads(msgspec.json.decode)
@@ -99,7 +104,7 @@ async def borrowed(pool: Pool | OwnPool) -> AsyncIterator[AsyncConnection]:
     On somebody's behalf it is one transaction, undone when an exception leaves it.
     """
     if isinstance(pool, OwnPool):
-        async with borrowed(pool.pool) as connection, _owned(connection, pool.owner):
+        async with borrowed(pool.pool) as connection, _owned(connection, pool):
             yield connection
         return
     try:
@@ -115,9 +120,9 @@ async def borrowed(pool: Pool | OwnPool) -> AsyncIterator[AsyncConnection]:
 
 
 @asynccontextmanager
-async def _owned(connection: AsyncConnection, owner: Owner) -> AsyncIterator[None]:
-    await connection.execute(_ON_BEHALF.format(owner.tenant))
-    connection.owner = owner
+async def _owned(connection: AsyncConnection, own: OwnPool) -> AsyncIterator[None]:
+    await connection.execute(_ON_BEHALF.format(own.owner.tenant))
+    connection.owner, connection.actor = own.owner, own.actor
     try:
         yield
         await connection.commit()
@@ -126,7 +131,7 @@ async def _owned(connection: AsyncConnection, owner: Owner) -> AsyncIterator[Non
             await connection.rollback()
         raise
     finally:
-        connection.owner = None
+        connection.owner = connection.actor = None
 
 
 def owned_by(connection: AsyncConnection) -> dict[str, Any]:
