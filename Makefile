@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up check test faults bench lock clean
+.PHONY: help demo up check test faults fuzz bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -34,6 +34,9 @@ faults: $(INSTALLED) ## ten thousand tasks under more than fifty faults; writes 
 		--markdown docs/reliability.md
 	$(PY) -m pytest -m faults
 	$(PY) -m tests.faults.score --sound
+
+fuzz: $(INSTALLED) ## ten minutes of what Schemathesis makes of the OpenAPI document (FUZZ_SECONDS)
+	$(PY) -m pytest -m fuzz
 
 bench: $(INSTALLED) ## measure us and our peers on the same work, print the ratios
 	$(PY) -m benchmarks

@@ -16,6 +16,7 @@ from taskyard.api.headers import register_headers
 from taskyard.api.front import fronted
 from taskyard.api.health import health_blueprint
 from taskyard.api.histories import histories_blueprint
+from taskyard.api.methods import register_options
 from taskyard.api.parked_events import parked_events_blueprint
 from taskyard.api.parts import Parts
 from taskyard.api.streams import streams_blueprint
@@ -34,6 +35,7 @@ def create_app(parts: Parts) -> Quart:
     register_errors(app)
     register_headers(app)
     register_auth(app, parts.authenticator, parts.sessions, production=parts.production)
+    register_options(app)
     for blueprint in (
         submit_blueprint(parts),
         tasks_blueprint(parts),

@@ -1,7 +1,7 @@
 """The operation on the audit log."""
 
 from taskyard.api.audit_views import AuditPage
-from taskyard.api.operation import AWAY, CURSOR, LIMIT, TEXT, Operation
+from taskyard.api.operation import AWAY, CURSOR, LIMIT, SOUGHT, Operation
 from taskyard.core.audit import Action
 from taskyard.core.principal import Scope
 
@@ -17,9 +17,9 @@ AUDIT_OPERATIONS: tuple[Operation, ...] = (
         "aside. Entries are never changed or removed, and each is chained to the one before: "
         "`taskyard audit verify` proves it.",
         query=(
-            ("actor", TEXT, "Only by them, such as `key:tk_3f9a…`."),
+            ("actor", SOUGHT, "Only by them, such as `key:tk_3f9a…`."),
             ("action", {"enum": list(Action)}, "Only this."),
-            ("target", TEXT, "Only to this, such as `task:0198…`."),
+            ("target", SOUGHT, "Only to this, such as `task:0198…`."),
             LIMIT,
             CURSOR,
         ),

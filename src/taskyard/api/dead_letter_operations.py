@@ -8,7 +8,7 @@ from taskyard.api.operation import (
     LABEL,
     LIMIT,
     NO_TASK,
-    TEXT,
+    SOUGHT,
     TIME,
     UNREADABLE,
     Json,
@@ -19,10 +19,10 @@ from taskyard.services.replay import ReplayRequest
 from taskyard.services.replay_many import ReplayManyRequest
 
 _FILTERS: tuple[tuple[str, Json, str], ...] = (
-    ("type", TEXT, "Only this task type."),
-    ("pool", TEXT, "Only this pool."),
+    ("type", SOUGHT, "Only this task type."),
+    ("pool", SOUGHT, "Only this pool."),
     ("state", {"enum": ["failed", "expired", "quarantined"]}, "Only this state."),
-    ("code", TEXT, "Only this error code; what expired has the code `expired`."),
+    ("code", SOUGHT, "Only this error code; what expired has the code `expired`."),
     LABEL,
     ("finished_after", TIME, "Only what ended at or after this time."),
     ("finished_before", TIME, "Only what ended before this time."),

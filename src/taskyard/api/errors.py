@@ -7,6 +7,7 @@ import structlog
 from quart import Quart, Response, request
 from werkzeug.exceptions import HTTPException
 
+from taskyard.api.methods import allow_of
 from taskyard.api.render import respond
 from taskyard.api.views import Fault, Problem
 from taskyard.core import errors
@@ -101,8 +102,8 @@ def register_errors(app: Quart) -> None:
     async def on_http_error(error: HTTPException) -> Response:
         status = error.code or 500
         code = _HTTP_CODES.get(status, (error.name or "error").lower().replace(" ", "-"))
-        allow = getattr(error, "valid_methods", None)
-        headers = {"Allow": ", ".join(sorted(allow))} if allow else {}
+        methods = getattr(error, "valid_methods", None)
+        headers = {"Allow": allow_of(app, request.path, methods)} if methods else {}
         members = problem(status, code, error.name, error.description or error.name)
         return respond(members, status, headers, media_type=MEDIA_TYPE)
 

@@ -6,6 +6,8 @@ from taskyard.api.operation import (
     CURSOR,
     JSON,
     LIMIT,
+    PATTERN,
+    SOUGHT,
     TEXT,
     TIME,
     UNREADABLE,
@@ -26,8 +28,8 @@ _EVENT: Json = {
         "id": {**TEXT, "minLength": 1},
         "source": {**TEXT, "minLength": 1},
         "type": {**TEXT, "minLength": 1},
-        "subject": TEXT,
-        "time": TIME,
+        "subject": {"type": ["string", "null"], "minLength": 1},
+        "time": {"type": ["string", "null"], "format": "date-time"},
         "data": {},
     },
 }
@@ -37,8 +39,8 @@ _RANGE = (
     LIMIT,
     CURSOR,
 )
-_SOURCE = ("source", TEXT, "Only from this source.")
-_MATCH = ("match", TEXT, "Only types that this topic pattern matches, such as upload.#.")
+_SOURCE = ("source", SOUGHT, "Only from this source.")
+_MATCH = ("match", PATTERN, "Only types that this topic pattern matches, such as upload.#.")
 
 EVENT_OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -74,7 +76,7 @@ EVENT_OPERATIONS: tuple[Operation, ...] = (
         query=(
             _SOURCE,
             _MATCH,
-            ("subject", TEXT, "Only with this subject."),
+            ("subject", SOUGHT, "Only with this subject."),
             ("state", {"enum": list(EventState)}, "Only in this state."),
             *_RANGE,
         ),

@@ -29,7 +29,15 @@ from taskyard.api.operation import (
 from taskyard.api.operations import IDEMPOTENCY_KEY, OPERATIONS
 from taskyard.services.submit import Submission
 
-_DESCRIPTIONS = {200: "As asked.", 201: "Made.", 202: "Accepted.", 204: "Done.", 503: "Not ready."}
+_DESCRIPTIONS = {
+    200: "As asked.",
+    201: "Made.",
+    202: "Accepted.",
+    204: "Done.",
+    304: "Unchanged.",
+    503: "Not ready.",
+}
+_WITHOUT_BODY = (204, 304)
 _REPLAYED = {"Idempotency-Replayed": {"schema": {"const": "true"}}}
 
 
@@ -81,7 +89,7 @@ def _operation(operation: Operation) -> Json:
             **{
                 str(status): {
                     "description": _DESCRIPTIONS[status],
-                    **_content(operation, answer),
+                    **(_content(operation, answer) if status not in _WITHOUT_BODY else {}),
                 }
                 for status, answer in _answers(operation)
             },

@@ -43,6 +43,13 @@ class Operation:
 
 
 TEXT: Json = {"type": "string"}
+SOUGHT: Json = {**TEXT, "pattern": r"^[^\u0000]*$"}  # Postgres holds no NUL
+PATTERN: Json = {  # core/topics.py
+    **TEXT,
+    "pattern": r"^([*#]|[^\u0000.*#]+)(\.([*#]|[^\u0000.*#]+))*$",
+    "maxLength": 255,
+}
+_PAIR: Json = {**TEXT, "pattern": r"^[^\u0000:]*:[^\u0000]*$"}
 TIME: Json = {"type": "string", "format": "date-time"}
 UNREADABLE = {
     400: ("malformed-body",),
@@ -58,14 +65,14 @@ UNKNOWN_CALLER = {
 }
 NO_TASK = {404: ("task-not-found",), 410: ("task-gone",)}
 
-LABEL = ("label", TEXT, "Only with this label, written key:value; may be repeated.")
+LABEL = ("label", _PAIR, "Only with this label, written key:value; may be repeated.")
 WAIT = (
     "wait",
     {"type": "integer", "minimum": 0},
     "Seconds to wait for the end of the task; more than 60 are cut to 60.",
 )
 LIMIT = ("limit", {"type": "integer", "minimum": 1, "maximum": 500}, "Page size; else 50.")
-CURSOR = ("cursor", TEXT, "`next_cursor` of the page before.")
+CURSOR = ("cursor", {**TEXT, "pattern": "^[A-Za-z0-9_-]{22}$"}, "`next_cursor` of the page before.")
 
 
 def path_parameters(path: str) -> list[Json]:

@@ -1,7 +1,6 @@
 """From requests to values: bodies, ids and query parameters, refused in words when faulty."""
 
 import base64
-import binascii
 import re
 from typing import Any, TypeVar
 from uuid import UUID
@@ -19,6 +18,7 @@ from taskyard.core.task import TaskId
 
 T = TypeVar("T")
 
+_CURSOR = re.compile(r"[A-Za-z0-9_-]{22}")
 _WHERE = re.compile(r" - at `\$?([^`]*)`$")
 
 
@@ -95,7 +95,6 @@ def to_cursor(last: UUID) -> str:
 
 def from_cursor(text: str) -> UUID:
     """Return the task a cursor stands for. Raises ValueError for what never was one."""
-    try:
-        return UUID(bytes=base64.urlsafe_b64decode(text + "=="))
-    except (ValueError, binascii.Error):
-        raise ValueError("is not a cursor that a page of tasks gave") from None
+    if not _CURSOR.fullmatch(text):
+        raise ValueError("is not a cursor that a page gave")
+    return UUID(bytes=base64.urlsafe_b64decode(text + "=="))

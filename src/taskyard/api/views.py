@@ -7,6 +7,7 @@ import msgspec
 
 from taskyard.core.states import State
 from taskyard.services.cancel import Receipt
+from taskyard.services.field_types import TypeName
 from taskyard.services.submit import Submission
 
 Json = dict[str, Any]
@@ -143,7 +144,7 @@ class BatchSubmission(Submission, kw_only=True, forbid_unknown_fields=True):
 class Batch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Up to 10,000 submissions."""
 
-    tasks: list[BatchSubmission]
+    tasks: Annotated[list[BatchSubmission], msgspec.Meta(min_length=1)]
 
 
 class BatchItem(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -204,7 +205,7 @@ class TaskTypeList(msgspec.Struct, kw_only=True):
 class ExplainRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Which task type to explain."""
 
-    type: str
+    type: TypeName
 
 
 class Candidate(msgspec.Struct, kw_only=True):

@@ -10,6 +10,7 @@ from taskyard.core import topics
 from taskyard.core.errors import Fault, InvalidRequest
 from taskyard.core.events import EventKey, ParkReason
 from taskyard.core.retention import first_id_at
+from taskyard.services.field_types import TopicPattern
 from taskyard.storage.parked import ParkedWanted
 
 MOST_REPLAYED = 100_000
@@ -22,7 +23,7 @@ class ParkedFilter(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     reason: ParkReason | None = None
     source: str | None = None
-    match: str | None = None
+    match: TopicPattern | None = None
     received_after: Instant | None = None
     received_before: Instant | None = None
 

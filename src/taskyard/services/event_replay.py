@@ -18,6 +18,7 @@ from taskyard.services import audit
 from taskyard.services.catalog import Catalog
 from taskyard.services.event_document import to_event
 from taskyard.services.event_filter import MOST_REPLAYED, Instant, type_regex
+from taskyard.services.field_types import TopicPattern
 from taskyard.services.fire import Decision, decide, event_tasks, store_fired
 from taskyard.storage import inbox, parked
 from taskyard.storage.inbox import StoredEvent, Verdict
@@ -34,7 +35,7 @@ class ReplayEventsRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=Tr
 
     after: Instant
     before: Instant
-    match: Annotated[str, Meta(max_length=255)] = "#"
+    match: TopicPattern = "#"
     dry_run: bool = False
     limit: Annotated[int, Meta(ge=1, le=MOST_REPLAYED)] = 10_000
     cursor: str | None = None

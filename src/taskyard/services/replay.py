@@ -14,6 +14,7 @@ from taskyard.core.states import State, may_become
 from taskyard.core.task import Task, TaskId
 from taskyard.services import audit
 from taskyard.services.catalog import Catalog
+from taskyard.services.field_types import Priority
 from taskyard.services.submit import Submission, prepare
 from taskyard.storage import dead_letters, tasks
 from taskyard.storage.dead_letters import Replay
@@ -24,7 +25,7 @@ class ReplayRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The body of POST /v1/tasks/{id}/replay: what to change, if anything."""
 
     args: dict[str, Any] | None = None
-    priority: int | None = None
+    priority: Priority | None = None
 
 
 async def replay(

@@ -13,6 +13,7 @@ from taskyard.core.principal import TenantId
 from taskyard.core.routing import HIGHEST_PRIORITY, LOWEST_PRIORITY, Route, RoutingTable
 from taskyard.core.task import NewTask, TaskId
 from taskyard.services.catalog import Catalog
+from taskyard.services.field_types import Duration, Priority, TypeName, Url
 from taskyard.services.webhook_policy import WebhookPolicy
 
 MOST_LABELS = 32
@@ -27,15 +28,15 @@ _NO_WEBHOOKS = WebhookPolicy()
 class Submission(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """What a caller asks for: the body of POST /v1/tasks. `notify_url` is told of its end."""
 
-    type: str
+    type: TypeName
     args: dict[str, Any] = {}
-    priority: int | None = None
-    delay: str | None = None
+    priority: Priority | None = None
+    delay: Duration | None = None
     run_at: datetime | None = None
-    expires_in: str | None = None
-    deadline: str | None = None
+    expires_in: Duration | None = None
+    deadline: Duration | None = None
     labels: dict[str, str] = {}
-    notify_url: str | None = None
+    notify_url: Url | None = None
 
 
 def prepare(

@@ -17,6 +17,7 @@ from taskyard.core.errors import (
 )
 from taskyard.core.webhooks import MOST_PATTERNS, pattern_problem
 from taskyard.services import audit
+from taskyard.services.field_types import Duration, TopicPattern, Url
 from taskyard.services.webhook_policy import WebhookPolicy
 from taskyard.storage import webhooks
 from taskyard.storage.pool import OwnPool, borrowed
@@ -24,14 +25,14 @@ from taskyard.storage.webhooks import NewWebhook, Webhook, WebhookChange, Webhoo
 
 LONGEST_OVERLAP = timedelta(days=30)
 
-Events = Annotated[list[str], Meta(min_length=1, max_length=MOST_PATTERNS)]
+Events = Annotated[list[TopicPattern], Meta(min_length=1, max_length=MOST_PATTERNS)]
 Description = Annotated[str, Meta(max_length=500)]
 
 
 class WebhookRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The body of POST /v1/webhooks: `events` are topic patterns over `task.<type>.<state>`."""
 
-    url: str
+    url: Url
     events: Events
     description: Description = ""
 
@@ -39,7 +40,7 @@ class WebhookRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class WebhookChangeRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The body of PATCH /v1/webhooks/{webhook}: what is left out stays as it is."""
 
-    url: str | None = None
+    url: Url | None = None
     events: Events | None = None
     description: Description | None = None
     disabled: bool | None = None
@@ -48,7 +49,7 @@ class WebhookChangeRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=T
 class RotateRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The body of POST /v1/webhooks/{webhook}/rotate: how long the former secret signs as well."""
 
-    overlap: str = "1d"
+    overlap: Duration = "1d"
 
 
 async def create(
