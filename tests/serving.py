@@ -5,7 +5,8 @@ import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -37,28 +38,41 @@ class Served:
         """What lets a request in."""
         return {"Authorization": f"Bearer {self.key}"}
 
-    def say(self, *parts: bytes, then_end: bool = False, within: float = 10.0) -> bytes:
-        """Send bytes as they are, and return what comes until the server closes."""
-        answer = b""
+    def say(
+        self, *parts: bytes, then_end: bool = False, drops: bytes = b"", within: float = 10.0
+    ) -> bytes:
+        """Send bytes as they are, and return what comes until the server closes.
+
+        `drops` are sent again and again meanwhile.
+        """
+        answer, deadline = b"", time.monotonic() + within
         with socket.create_connection(("127.0.0.1", self.port), timeout=within) as opened:
             with suppress(ConnectionError):  # it may have heard enough before all is sent
                 for part in parts:
                     opened.sendall(part)
                 if then_end:
                     opened.shutdown(socket.SHUT_WR)
+            opened.settimeout(0.02 if drops else within)
             with suppress(ConnectionError):
-                while received := opened.recv(65536):
-                    answer += received
+                while time.monotonic() < deadline:
+                    with suppress(TimeoutError):
+                        if not (received := opened.recv(65536)):
+                            return answer
+                        answer += received
+                    opened.sendall(drops)
+                raise TimeoutError(f"the server did not close within {within:g} s")
         return answer
 
 
 @contextmanager
-def serving(database_url: str, **settings: str) -> Iterator[Served]:
+def serving(
+    database_url: str, *, start: Sequence[str] = ("-m", "taskyard", "api"), **settings: str
+) -> Iterator[Served]:
     """Serve the API of the tests' deployment on a database; SIGTERM ends it."""
     port, key = free_port(), asyncio.run(_admin_key(database_url))
     with NotifySocket() as notify:
         process = subprocess.Popen(
-            [sys.executable, "-m", "taskyard", "api"],
+            [sys.executable, *start],
             env=environment(
                 TASKYARD_DATABASE_URL=database_url,
                 TASKYARD_AMQP_URL=f"amqp://u:p@127.0.0.1:{free_port()}/v",

@@ -16,7 +16,7 @@ from taskyard.api.body import LARGEST_BODY, BodyLimits, limits
 from taskyard.api.front import LARGEST_HEADERS, LONGEST_TARGET
 from taskyard.core.routing import RoutingTable, TaskDefaults
 from tests.application import api
-from tests.serving import Served
+from tests.serving import Served, serving
 from tests.stack import until
 
 KEY = b"<the key>"  # stands for one that is valid
@@ -111,6 +111,22 @@ def test_the_server_refuses_the_rest_by_itself(
     """What granian never shows the application: this is what it is relied on for."""
     answer = say(served, request_bytes)
     assert (status_of(answer) if status else answer) == (status or b"")
+
+
+IMPATIENT = """
+from taskyard.bootstrap import api
+from taskyard.cli import app
+api._HEADERS_WITHIN = 300
+app(["api"])"""
+
+
+def test_headers_that_come_drop_by_drop_or_never_are_cut(served_database: str) -> None:
+    """From the first moment on, and also between two requests; here after 0.3 s instead of 30."""
+    with serving(served_database, start=("-c", IMPATIENT)) as impatient:
+        assert impatient.say(b"", drops=b"") == b""
+        assert impatient.say(GET + b"X: ", drops=b"y") == b""
+        answered = GET.replace(b"Connection: close\r\n", b"") + b"\r\n"
+        assert status_of(impatient.say(answered)) == 200
 
 
 def test_a_stranger_is_refused_before_the_body_is_read(served: Served) -> None:
