@@ -9,7 +9,9 @@ from uuid import uuid4
 import psycopg
 import pytest
 from quart.typing import TestClientProtocol as HttpClient
+from typer.testing import CliRunner
 
+from taskyard.cli import app
 from taskyard.core.audit import Action, Anchor, read_anchor
 from taskyard.core.principal import DEFAULT_TENANT, Owner, TenantId
 from taskyard.core.task import TaskId
@@ -216,3 +218,35 @@ async def test_a_task_that_has_ended_is_not_said_to_be_cancelled(pool: Pool) -> 
     with pytest.raises(Exception, match="there is no task"):
         await cancel(OwnPool(pool, Owner(DEFAULT_TENANT)), TaskId(uuid4()))
     assert await proof(pool) == []
+
+
+def test_the_command_line_proves_it_and_says_so(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 0 with a head to be kept, 1 once it was tampered with, 2 for what is no anchor."""
+    monkeypatch.setenv("TASKYARD_DATABASE_URL", database_url)
+    monkeypatch.setenv("TASKYARD_AMQP_URL", "amqp://u:p@127.0.0.1:1/v")
+    monkeypatch.setenv("TASKYARD_KEY_PEPPER", "p" * 32)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, arguments)
+        return done.exit_code, done.output
+
+    assert run("audit", "verify") == (0, "nothing has been recorded yet\n")
+    code, key = run("keys", "create", "for the log", "--scope", "read")
+    assert code == 0, key
+    prefix = key.split("_")[1]
+    code, listed = run("audit", "list", "--json")
+    entry = json.loads(listed)
+    assert (code, entry["action"], entry["target"]) == (0, "key.made", f"key:tk_{prefix}")
+    assert entry["detail"] == {"name": "for the log", "scopes": ["read"], "types": ["#"]}
+    assert entry["actor"].startswith("taskyard keys, uid ")
+    code, proven = run("audit", "verify")
+    head = proven.split()[0]
+    assert (code, head.partition(":")[2]) == (0, entry["hash"])
+    assert run("audit", "verify", "--anchor", head)[0] == 0
+    assert run("audit", "verify", "--anchor", "default@9")[0] == 2
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE audit_log DISABLE TRIGGER USER")
+        connection.execute("UPDATE audit_log SET actor = 'nobody'")
+    assert run("audit", "verify") == (1, "default: entry 1 was changed\n")
