@@ -12,8 +12,8 @@ from taskyard.api.docs import docs_blueprint
 from taskyard.api.errors import register_errors
 from taskyard.api.event_log import event_log_blueprint
 from taskyard.api.events import events_blueprint
-from taskyard.api.headers import register_headers
 from taskyard.api.front import fronted
+from taskyard.api.headers import register_headers
 from taskyard.api.health import health_blueprint
 from taskyard.api.histories import histories_blueprint
 from taskyard.api.methods import register_options

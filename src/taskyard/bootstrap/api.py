@@ -114,8 +114,7 @@ def asgi() -> Callable[..., Awaitable[None]]:
 def serve_api(given: Settings) -> None:
     """Serve the API until SIGTERM or SIGINT; requests under way are answered first."""
     from granian import Granian
-    from granian.constants import Interfaces, Loops, SSLProtocols
-    from granian.constants import HTTPModes, Interfaces, Loops
+    from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
     from granian.http import HTTP1Settings
 
     routing(given)  # its faults belong to this process's output, not to a worker's
