@@ -1,14 +1,26 @@
-"""Logs are data: a constant message and bound values, JSON for machines, lines for people."""
+"""Logs are data: a constant message and bound values, JSON for machines, lines for people.
+
+Secrets are cut out of every line once it is rendered, so nothing can bring one in behind that.
+"""
 
 import logging
 import sys
+from collections.abc import Iterable
+from types import TracebackType
 from typing import Any
 
 import structlog
 
+from taskyard.redaction import redactor
 
-def configure(*, log_format: str, level: str, role: str) -> None:
-    """Send everything, our own and the libraries', to stderr in one format."""
+
+def configure(*, log_format: str, level: str, role: str, secrets: Iterable[str] = ()) -> None:
+    """Send everything, our own and the libraries', to stderr in one format, without the secrets."""
+    cut_out = redactor(secrets)
+
+    def render(logger: Any, name: str, event: Any) -> str:
+        return cut_out(renderer(logger, name, event))
+
     human = log_format == "human" or (log_format == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -19,7 +31,11 @@ def configure(*, log_format: str, level: str, role: str) -> None:
         structlog.processors.format_exc_info if not human else _keep,
     ]
     renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            # Others show the values of local variables.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
         if human
         else structlog.processors.JSONRenderer()
     )
@@ -27,7 +43,7 @@ def configure(*, log_format: str, level: str, role: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
@@ -44,6 +60,17 @@ def configure(*, log_format: str, level: str, role: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(role=role)
+    sys.excepthook = _log_fault
+
+
+def _log_fault(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Log what ends the process, where Python would print it as it is."""
+    if issubclass(kind, Exception):
+        structlog.get_logger(__name__).critical("ended by a fault", exc_info=(kind, error, trace))
+    else:
+        sys.__excepthook__(kind, error, trace)
 
 
 def _keep(_logger: Any, _name: str, event: Any) -> Any:

@@ -2,26 +2,29 @@
 
 import base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from taskyard import access, connections, production
 from taskyard.core import units
 from taskyard.core.addresses import Network
 from taskyard.core.errors import Fault, InvalidSettings
 from taskyard.core.principal import DEFAULT_TENANT, TENANT, TenantId
+from taskyard.core.sealed import EncryptionKeys, parse_keys
 from taskyard.core.webhooks import pattern_problem
 from taskyard.setting import Setting, one_of, yes_or_no
 from taskyard.settings_security import SECURITY
+from taskyard.redaction import redacted
 
 PREFIX = "TASKYARD_"
+FILE_SUFFIX = "_FILE"  # of a variable that names the file which holds a secret setting
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Settings:
     """What a process needs to know of its surroundings. Names: TASKYARD_ and the field's, upper."""
 
@@ -43,7 +46,7 @@ class Settings:
     public_url: str | None = None
     webhooks_insecure: bool = False
     webhooks_networks: tuple[Network, ...] = ()
-    webhooks_keys: tuple[str, ...] = field(default=(), repr=False)
+    encryption_keys: EncryptionKeys = field(default_factory=EncryptionKeys)
     notify_secret: str | None = field(default=None, repr=False)
     lifecycle_events: tuple[str, ...] = ("task.#",)
     log_format: str = "auto"
@@ -65,6 +68,32 @@ class Settings:
     def production(self) -> bool:
         """Whether what is convenient and unsafe is refused."""
         return self.mode == "production"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be seen anywhere: passwords, keys, secrets."""
+        passwords = [urlsplit(url).password or "" for url in (self.database_url, self.amqp_url)]
+        keys = [base64.b64encode(key).decode() for key in self.encryption_keys.secrets.values()]
+        pepper = self.key_pepper.decode(errors="replace")
+        found = [*passwords, *map(unquote, passwords), *keys, self.notify_secret or "", pepper]
+        return tuple(filter(None, found))
+
+    def __repr__(self) -> str:
+        shown = (f"{each.name}={getattr(self, each.name)!r}" for each in fields(self) if each.repr)
+        return f"Settings({redacted(', '.join(shown))})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """How one setting is read, and what it means to a user.
+
+    A secret one may stand in a file, which the variable with _FILE behind its name names.
+    """
+
+    parse: Callable[[str], Any]
+    meaning: str
+    default: str | None = None
+    secret: bool = False
 
 
 def _url(*schemes: str) -> Callable[[str], str]:
@@ -140,14 +169,6 @@ def _patterns(text: str) -> tuple[str, ...]:
     return tuple(_parts(text))
 
 
-def _sealing_keys(text: str) -> tuple[str, ...]:
-    # What Fernet takes: 32 bytes in URL-safe base64. The key itself is never shown.
-    for number, key in enumerate(_parts(text), start=1):
-        if _decoded(key, base64.urlsafe_b64decode) != 32:
-            raise ValueError(f"has key {number}, which is not 32 bytes in URL-safe base64")
-    return tuple(_parts(text))
-
-
 def _signing_secret(text: str) -> str | None:
     if text and not 24 <= _decoded(text.removeprefix("whsec_"), base64.b64decode) <= 64:
         raise ValueError("is not whsec_ and 24 to 64 random bytes in base64")
@@ -163,10 +184,14 @@ def _decoded(text: str, decode: Callable[[str], bytes]) -> int:
 
 SETTINGS: Mapping[str, Setting] = {
     "database_url": Setting(
-        parse=_url("postgresql", "postgres"), meaning="Postgres 15 or newer, which holds the truth"
+        parse=_url("postgresql", "postgres"),
+        meaning="Postgres 15 or newer, which holds the truth",
+        secret=True,
     ),
     "amqp_url": Setting(
-        parse=_url("amqp", "amqps"), meaning="RabbitMQ 3.10 or newer, which carries the wake-ups"
+        parse=_url("amqp", "amqps"),
+        meaning="RabbitMQ 3.10 or newer, which carries the wake-ups",
+        secret=True,
     ),
     "routing": Setting(
         parse=_folder,
@@ -195,6 +220,7 @@ SETTINGS: Mapping[str, Setting] = {
         parse=_pepper,
         default="",
         meaning="keys the digests of API keys; another one makes every key invalid",
+        secret=True,
     ),
     "events_tenant": Setting(
         parse=_tenant,
@@ -236,15 +262,17 @@ SETTINGS: Mapping[str, Setting] = {
         default="",
         meaning="networks that webhooks may call though they are not public: 10.1.0.0/16, …",
     ),
-    "webhooks_keys": Setting(
-        parse=_sealing_keys,
+    "encryption_keys": Setting(
+        parse=parse_keys,
         default="",
-        meaning="keys that seal the secrets of webhooks in the database; the first one closes",
+        meaning="keys that encrypt what callers send, as <id>:<key>, …; the first one closes",
+        secret=True,
     ),
     "notify_secret": Setting(
         parse=_signing_secret,
         default="",
         meaning="the secret that signs what is sent to the notify_url of a task",
+        secret=True,
     ),
     "lifecycle_events": Setting(
         parse=_patterns,
@@ -266,7 +294,7 @@ SETTINGS: Mapping[str, Setting] = {
 
 
 def load(environ: Mapping[str, str]) -> Settings:
-    """Read the settings from environment variables.
+    """Read the settings from environment variables, and secrets from the files these name.
 
     Raises InvalidSettings with every fault there is, not only the first.
     """
@@ -274,7 +302,11 @@ def load(environ: Mapping[str, str]) -> Settings:
     faults: list[Fault] = []
     for name, setting in SETTINGS.items():
         variable = PREFIX + name.upper()
-        text = environ.get(variable, setting.default)
+        try:
+            text = _given(environ, variable, setting)
+        except ValueError as error:
+            faults.append(Fault(variable + FILE_SUFFIX, str(error)))
+            continue
         if text is None:
             faults.append(Fault(variable, f"is not set; it is {setting.meaning}"))
             continue
@@ -288,3 +320,24 @@ def load(environ: Mapping[str, str]) -> Settings:
     if wrong := (*connections.faults(given), *production.faults(given)):
         raise InvalidSettings("the settings are not valid", faults=wrong)
     return given
+
+
+def _given(environ: Mapping[str, str], variable: str, setting: Setting) -> str | None:
+    """Return the text of a setting, from its variable or from the file of a secret."""
+    named = environ.get(variable + FILE_SUFFIX)
+    if named is None:
+        return environ.get(variable, setting.default)
+    if not setting.secret:
+        raise ValueError(f"is set, but {variable} is no secret; set it itself")
+    if variable in environ:
+        raise ValueError(f"and {variable} are both set; set one of them")
+    try:
+        return Path(named).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise ValueError(f"names the file {named!r}, which cannot be read: {why}") from None
+
+
+def is_given(environ: Mapping[str, str], variable: str) -> bool:
+    """Return whether a variable is set, or one that names a file for it."""
+    return variable in environ or variable + FILE_SUFFIX in environ

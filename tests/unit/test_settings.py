@@ -1,5 +1,6 @@
 """settings.py: read once, checked whole."""
 
+import base64
 from dataclasses import fields
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import pytest
 
 from taskyard.core.errors import InvalidSettings, Misconfigured
 from taskyard.dev.up import up
+from taskyard.core.errors import InvalidSettings
+from taskyard.core.sealed import EncryptionKeys
+from taskyard.redaction import redactor
 from taskyard.settings import SETTINGS, Settings, load
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +73,7 @@ def test_what_webhooks_may_do_is_checked_and_never_shown() -> None:
         **GOOD,
         "TASKYARD_WEBHOOKS_INSECURE": "yes",
         "TASKYARD_WEBHOOKS_NETWORKS": "10.0.0.0/8, 10.1.2.3/8",
-        "TASKYARD_WEBHOOKS_KEYS": f"{'A' * 43}=,hunter2",
+        "TASKYARD_ENCRYPTION_KEYS": f"k1:{'A' * 43}=,k2:hunter2",
         "TASKYARD_NOTIFY_SECRET": "whsec_hunter2",
         "TASKYARD_LIFECYCLE_EVENTS": "task.#,image.*",
     }
@@ -77,7 +81,7 @@ def test_what_webhooks_may_do_is_checked_and_never_shown() -> None:
         load(given)
     shown = "\n".join(map(str, caught.value.faults))
     assert len(caught.value.faults) == 5
-    assert "has key 2" in shown
+    assert "as number 2" in shown
     assert "hunter2" not in shown
 
 
@@ -85,11 +89,11 @@ def test_webhooks_are_closed_by_default() -> None:
     """Neither plain http nor a private network, and all changes are published."""
     settings = load(GOOD)
     assert (settings.webhooks_insecure, settings.webhooks_networks) == (False, ())
-    assert (settings.webhooks_keys, settings.notify_secret) == ((), None)
+    assert (settings.encryption_keys, settings.notify_secret) == (EncryptionKeys(), None)
     assert settings.lifecycle_events == ("task.#",)
     more = {
         "TASKYARD_WEBHOOKS_NETWORKS": "127.0.0.0/8, ::1/128",
-        "TASKYARD_WEBHOOKS_KEYS": f"{'A' * 43}=",
+        "TASKYARD_ENCRYPTION_KEYS": f"k1:{'A' * 43}=",
         "TASKYARD_NOTIFY_SECRET": "whsec_" + "A" * 32,
         "TASKYARD_LIFECYCLE_EVENTS": "",
     }
@@ -147,3 +151,57 @@ def test_who_makes_the_users_is_a_command_or_a_url(value: str) -> None:
     assert "TASKYARD_AMQP_ADMIN: is neither" in str(caught.value.faults[0])
     assert "hunter2" not in str(caught.value.faults[0])
     assert load(GOOD).amqp_admin == "rabbitmqctl"
+SECRETS = [name for name, setting in SETTINGS.items() if setting.secret]
+CANARY = "hunter2-hunter2-hunter2-hunter2"
+TEXTS = {
+    "database_url": f"postgresql://u:{CANARY}@localhost/d",
+    "amqp_url": f"amqp://u:{CANARY}@localhost/v",
+    "encryption_keys": "k1:" + base64.b64encode(CANARY.encode().ljust(32)).decode(),
+    "notify_secret": "whsec_" + base64.b64encode(CANARY.encode()).decode(),
+    "key_pepper": CANARY * 2,
+}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_may_stand_in_a_file(name: str, tmp_path: Path) -> None:
+    """Means the same as in the environment; the line break that editors leave is none."""
+    variable = f"TASKYARD_{name.upper()}"
+    (tmp_path / "secret").write_text(f"{TEXTS[name]}\n")
+    given = {k: v for k, v in GOOD.items() if k != variable}
+    from_file = load({**given, f"{variable}_FILE": str(tmp_path / "secret")})
+    assert from_file == load({**given, variable: TEXTS[name]})
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_no_secret_is_seen_in_the_settings_or_in_a_log(name: str) -> None:
+    """Neither as it was given, nor as it is used."""
+    settings = load({**GOOD, f"TASKYARD_{name.upper()}": TEXTS[name]})
+    text = f"{getattr(settings, name)} {TEXTS[name]}"
+    for seen in (repr(settings), redactor(settings.secrets)(text)):
+        assert CANARY not in seen
+        assert TEXTS[name].partition(":")[2] not in seen or ":" not in TEXTS[name]
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({"TASKYARD_AMQP_URL_FILE": "/run/secrets/amqp"}, "both set"),
+        ({"TASKYARD_NOTIFY_SECRET_FILE": "/nowhere/at all"}, "cannot be read: No such file"),
+        ({"TASKYARD_LOG_LEVEL_FILE": "/run/secrets/level"}, "is no secret"),
+    ],
+)
+def test_a_file_that_cannot_be_meant_is_a_fault(given: dict[str, str], fault: str) -> None:
+    """Which of two is meant cannot be known, nor what is in a file that is not there."""
+    with pytest.raises(InvalidSettings) as caught:
+        load({**GOOD, **given})
+    (found,) = caught.value.faults
+    assert found.where == next(iter(given))
+    assert fault in found.problem
+
+
+def test_a_faulty_secret_in_a_file_is_not_shown(tmp_path: Path) -> None:
+    """The fault names the variable that is meant, not what the file holds."""
+    (tmp_path / "secret").write_text("k1:hunter2")
+    with pytest.raises(InvalidSettings) as caught:
+        load({**GOOD, "TASKYARD_ENCRYPTION_KEYS_FILE": str(tmp_path / "secret")})
+    assert "hunter2" not in str(caught.value.faults[0])

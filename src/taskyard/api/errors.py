@@ -12,6 +12,7 @@ from taskyard.api.render import respond
 from taskyard.api.views import Fault, Problem
 from taskyard.core import errors
 from taskyard.core.errors import TaskyardError, Unauthenticated, Unavailable
+from taskyard.redaction import redacted
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +44,8 @@ STATUS: dict[type[TaskyardError], int] = {
     errors.Overloaded: 503,
     errors.BacklogFull: 503,
     errors.OutcomeUnknown: 503,
+    errors.EncryptionKeyMissing: 503,
+    errors.SealBroken: 500,
 }
 
 # What the framework itself refuses has no class of ours; these are their codes.
@@ -62,8 +65,8 @@ def problem(status: int, code: str, title: str, detail: str) -> Problem:
 
 def describe(error: TaskyardError) -> Problem:
     """Return the problem that an error of ours is; its faults become `errors`."""
-    described = problem(STATUS[type(error)], error.code, error.title, error.detail)
-    described.errors = [Fault(pointer=f.where, detail=f.problem) for f in error.faults]
+    described = problem(STATUS[type(error)], error.code, error.title, redacted(error.detail))
+    described.errors = [Fault(pointer=f.where, detail=redacted(f.problem)) for f in error.faults]
     return described
 
 

@@ -19,9 +19,9 @@ from taskyard.api.webhook_views import (
     with_secret,
 )
 from taskyard.core.errors import DeliveryNotFound, WebhookNotFound
+from taskyard.core.webhooks import new_secret
 from taskyard.services import webhook_deliveries
 from taskyard.services import webhooks as service
-from taskyard.services.sealing import new_secret
 from taskyard.services.webhooks import RotateRequest, WebhookChangeRequest, WebhookRequest
 from taskyard.storage import deliveries as deliveries_table
 from taskyard.storage import webhooks as webhooks_table

@@ -15,6 +15,7 @@ from taskyard import logs, notify
 from taskyard.bootstrap.identity import open_identity
 from taskyard.bootstrap.process import beside, settle
 from taskyard.bootstrap.surroundings import issuers, routing, settings
+from taskyard.bootstrap.surroundings import key_ring, routing, settings
 from taskyard.core.errors import StorageUnavailable
 from taskyard.settings import Settings
 
@@ -49,7 +50,8 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
     catalog = Catalog()
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        pool = await enter(open_pool(given.database_url, name="api", size=_CONNECTIONS))
+        url, ring = given.database_url, key_ring(given)
+        pool = await enter(open_pool(url, name="api", size=_CONNECTIONS, ring=ring))
         publisher = await enter(open_publisher(given.amqp_url, exchange_name(given.prefix)))
         fresh = await enter(open_fresh(publisher=publisher, pool=pool))
         intake = await enter(open_intake(pool, fresh, largest_backlog=given.largest_backlog))
@@ -100,7 +102,9 @@ def asgi() -> Callable[..., Awaitable[None]]:
     from taskyard.api.listening import cut_silent_readers
 
     given = settings("api")
-    logs.configure(log_format=given.log_format, level=given.log_level, role="api")
+    logs.configure(
+        log_format=given.log_format, level=given.log_level, role="api", secrets=given.secrets
+    )
 
     def on_ready() -> None:
         if not cut_silent_readers(given.api_port):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskyard.bootstrap.surroundings import routing
+from taskyard.bootstrap.surroundings import key_ring, routing
 from taskyard.core.principal import DEFAULT_TENANT, Owner, TenantId
 from taskyard.core.routing import RoutingTable
 from taskyard.routing_files import read_rules
@@ -63,7 +63,8 @@ async def rehearse_rules(
 
     catalog, now = Catalog(), datetime.now(UTC)
     draft = with_rules(given, rules)
-    async with open_pool(given.database_url, name="rehearsal", size=1) as pool:
+    ring = key_ring(given)
+    async with open_pool(given.database_url, name="rehearsal", size=1, ring=ring) as pool:
         await catalog.refresh(pool)
         async with borrowed(OwnPool(pool, Owner(tenant))) as connection:
             return await rehearse(

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from taskyard.bootstrap.surroundings import key_ring
 from taskyard.core.errors import StorageUnavailable
 from taskyard.settings import Settings
 
@@ -19,14 +20,13 @@ if TYPE_CHECKING:
 
 def webhook_policy(given: Settings) -> "WebhookPolicy":
     """Return what this deployment allows its webhooks."""
-    from taskyard.services.sealing import Seal
     from taskyard.services.webhook_policy import WebhookPolicy
 
     return WebhookPolicy(
         insecure=given.webhooks_insecure,
         networks=given.webhooks_networks,
         notify_secret=given.notify_secret,
-        seal=Seal(given.webhooks_keys),
+        ring=key_ring(given),
     )
 
 

@@ -9,7 +9,7 @@ import structlog
 from taskyard import notify
 from taskyard.bootstrap.api import follow_task_types
 from taskyard.bootstrap.process import beside, settle
-from taskyard.bootstrap.surroundings import routing
+from taskyard.bootstrap.surroundings import key_ring, routing
 from taskyard.core.errors import Misconfigured
 from taskyard.core.principal import Owner
 from taskyard.settings import Settings
@@ -31,8 +31,8 @@ async def run_dispatcher(given: Settings) -> None:
 
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        size = _DISPATCHER_CONNECTIONS
-        pool = await enter(open_pool(given.database_url, name="dispatcher", size=size))
+        size, ring = _DISPATCHER_CONNECTIONS, key_ring(given)
+        pool = await enter(open_pool(given.database_url, name="dispatcher", size=size, ring=ring))
         publisher = await enter(open_publisher(given.amqp_url, exchange_name(given.prefix)))
         table = routing(given)
         reconciler = Reconciler(
@@ -69,7 +69,8 @@ async def run_ingest(given: Settings) -> None:
     table, catalog = routing(given), Catalog()
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        pool = await enter(open_pool(given.database_url, name="ingest", size=_INGEST_CONNECTIONS))
+        size, ring = _INGEST_CONNECTIONS, key_ring(given)
+        pool = await enter(open_pool(given.database_url, name="ingest", size=size, ring=ring))
         await enter(beside(follow_task_types(given, catalog, pool), name="task types"))
         # Before it is known what arguments fit, every event would pass.
         await catalog.known.wait()
@@ -100,7 +101,13 @@ def run_worker(given: Settings, pool_name: str) -> int:
         )
     pool = table.pools[pool_name]
     name = f"{pool.name}@{platform.node()}-{uuid.uuid4().hex[:8]}"
-    runtime = Runtime(database_url=given.database_url, worker=name, pool=pool.name, table=table)
+    runtime = Runtime(
+        database_url=given.database_url,
+        worker=name,
+        pool=pool.name,
+        table=table,
+        ring=key_ring(given),
+    )
     put_on_path([given.workers])
     files.configure(given.stores)
     app = make_celery(

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from taskyard.connections import as_user
 from taskyard.core.errors import Fault, InvalidIssuers, Misconfigured
@@ -13,9 +14,15 @@ from taskyard.core.issuer import Issuer
 from taskyard.core.routing import RoutingTable
 from taskyard.issuer_files import read_issuers
 from taskyard.routing_files import read_routing
-from taskyard.settings import Settings, load
+from taskyard.settings import FILE_SUFFIX, Settings, is_given, load
+
+if TYPE_CHECKING:
+    from taskyard.storage.sealing import KeyRing
 
 ADMIN_KEY, KEY_PEPPER, SESSION_KEY = "admin-key", "key-pepper", "session-key"
+_GIVEN_BY_STACKS = {
+    f"TASKYARD_{name}{FILE_SUFFIX}" for name in ("DATABASE_URL", "AMQP_URL", "KEY_PEPPER")
+}
 _STATE = Path(".taskyard")  # where `taskyard up` keeps its files if not told otherwise
 
 
@@ -38,6 +45,13 @@ def settings(role: str | None = None) -> Settings:
             "(TASKYARD_AMQP_USERS); `taskyard topology apply --users` makes it"
         )
     return replace(given, amqp_url=as_user(given.amqp_url, user, password))
+
+
+def key_ring(given: Settings) -> "KeyRing":
+    """Return the key ring of this deployment."""
+    from taskyard.storage.sealing import KeyRing
+
+    return KeyRing(given.encryption_keys)
 
 
 def routing(given: Settings) -> RoutingTable:
@@ -67,14 +81,17 @@ def stack_settings() -> tuple[Settings, dict[str, str]]:
 
     Raises InvalidSettings: everything is checked before anything starts.
     """
-    urls = ("TASKYARD_DATABASE_URL", "TASKYARD_AMQP_URL")
     private = {
         "TASKYARD_DATABASE_URL": "postgresql://private@127.0.0.1/private",
         "TASKYARD_AMQP_URL": "amqp://private@127.0.0.1/private",
     }
-    settings = load({**private, **os.environ})
-    whole = dict(zip(urls, (settings.database_url, settings.amqp_url), strict=True))
-    return settings, {name: url for name, url in whole.items() if name in os.environ}
+    missing = {name: url for name, url in private.items() if not is_given(os.environ, name)}
+    settings = load({**missing, **os.environ})
+    urls = {
+        "TASKYARD_DATABASE_URL": settings.database_url,
+        "TASKYARD_AMQP_URL": settings.amqp_url,
+    }
+    return settings, {name: url for name, url in urls.items() if name not in missing}
 
 
 def api_key() -> str | None:
@@ -105,5 +122,9 @@ def secret_file(file: Path, make: Callable[[], str]) -> str:
 
 
 def child_environment(defaults: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for the roles of a stack: ours, over some defaults."""
-    return {**defaults, **os.environ}
+    """Return the environment for the roles of a stack: ours, over some defaults.
+
+    Files of what a stack gives its roles itself are left out: both would be one too many.
+    """
+    ours = {name: text for name, text in os.environ.items() if name not in _GIVEN_BY_STACKS}
+    return {**defaults, **ours}

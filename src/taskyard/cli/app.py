@@ -115,5 +115,7 @@ def up(
 
 def _settings(role: str) -> Settings:
     given = bootstrap.settings(role)
-    logs.configure(log_format=given.log_format, level=given.log_level, role=role)
+    logs.configure(
+        log_format=given.log_format, level=given.log_level, role=role, secrets=given.secrets
+    )
     return given

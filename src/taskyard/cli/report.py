@@ -15,6 +15,7 @@ from rich.table import Table
 from taskyard.client import ClientError, TaskError
 from taskyard.core.errors import TaskyardError
 from taskyard.dev.install import Missing
+from taskyard.redaction import redacted
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,9 +26,9 @@ stderr = Console(stderr=True, soft_wrap=True, highlight=False)
 
 def fail(message: str, faults: tuple[object, ...] = ()) -> typer.Exit:
     """Say what went wrong, each fault on a line; return the exit to raise."""
-    stderr.print(f"[red]taskyard:[/] {message}", markup=True)
+    stderr.print(f"[red]taskyard:[/] {redacted(message)}", markup=True)
     for fault in faults:
-        stderr.print(f"  {fault}", markup=False)
+        stderr.print(f"  {redacted(str(fault))}", markup=False)
     return typer.Exit(2)
 
 

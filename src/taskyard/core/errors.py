@@ -27,7 +27,9 @@
     │   ├── BacklogFull              backlog-full
     │   ├── BrokerUnavailable        broker-unavailable
     │   ├── IssuerUnavailable        issuer-unavailable
-    │   └── OutcomeUnknown           outcome-unknown
+    │   ├── OutcomeUnknown           outcome-unknown
+    │   └── EncryptionKeyMissing     encryption-key-missing
+    ├── SealBroken                   seal-broken
     └── Misconfigured                settings, routing or topology are at fault; every fault listed
         ├── InvalidSettings          invalid-settings
         ├── InvalidRouting           invalid-routing
@@ -267,6 +269,26 @@ class OutcomeUnknown(Unavailable):
 
     code = "outcome-unknown"
     title = "The outcome is not known"
+
+
+class EncryptionKeyMissing(Unavailable):
+    """What was asked for is encrypted with a key that this deployment does not have any more.
+
+    The detail names the key. It can be read again once the operator has put the key back into
+    TASKYARD_ENCRYPTION_KEYS.
+    """
+
+    code = "encryption-key-missing"
+    title = "An encryption key is missing"
+    retry_after = 30
+
+
+class SealBroken(TaskyardError):
+    """What was asked for is encrypted and does not open: it was changed or moved in storage."""
+
+    code = "seal-broken"
+    title = "What is stored cannot be read"
+    permanent = True  # no further attempt of a task can help
 
 
 class Misconfigured(TaskyardError):

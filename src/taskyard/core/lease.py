@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, NewType
 from uuid import UUID
 
+from taskyard.core.principal import TenantId
 from taskyard.core.task import TaskId
 
 LeaseToken = NewType("LeaseToken", UUID)
@@ -14,10 +15,11 @@ class Lease:
     """A claimed attempt: what to run, and the token that every later write must show.
 
     `errors` counts the earlier attempts that ended in an error; `seconds_left` is the time to the
-    task's deadline, if it has one.
+    task's deadline, if it has one. `args` are as they are stored, maybe sealed.
     """
 
     id: TaskId
+    tenant: TenantId
     type: str
     token: LeaseToken
     attempt: int
@@ -25,4 +27,4 @@ class Lease:
     errors: int
     seconds_left: float | None
     priority: int
-    args: dict[str, Any]
+    args: Any

@@ -77,6 +77,7 @@ class Task:
     """A task as it stands in the database."""
 
     id: TaskId
+    tenant: TenantId
     type: str
     pool: str
     priority: int

@@ -1,5 +1,6 @@
-"""Webhooks: what follows from an answer, and which patterns can match anything at all."""
+"""Webhooks: their secrets, what follows from an answer, which patterns can match anything."""
 
+import base64
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
@@ -21,6 +22,12 @@ _SPREAD = 0.1  # of the wait, so that what failed together does not come back to
 
 MOST_PATTERNS = 32
 TEST = "webhook.test"  # the event that tells of nothing
+SECRET_PREFIX = "whsec_"  # noqa: S105 -- how Standard Webhooks marks a secret
+
+
+def new_secret(chance: bytes) -> str:
+    """Return a secret as Standard Webhooks writes it, from 24 to 64 random bytes."""
+    return SECRET_PREFIX + base64.b64encode(chance).decode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,10 +13,14 @@ from uuid import uuid4
 import structlog
 from standardwebhooks.webhooks import Webhook as Signer
 
-from taskyard.core.errors import StorageUnavailable
+from taskyard.core.errors import (
+    EncryptionKeyMissing,
+    Misconfigured,
+    SealBroken,
+    StorageUnavailable,
+)
 from taskyard.core.webhooks import Answer, Delivered, GiveUp, TryAgain, Verdict, judge
 from taskyard.outbound.post import Poster
-from taskyard.services.sealing import SealBroken
 from taskyard.services.webhook_policy import WebhookPolicy
 from taskyard.stopping import end
 from taskyard.storage import deliveries, webhooks
@@ -89,24 +93,30 @@ class Sender:
         try:
             if problem := self._policy.url_problem(due.url):
                 return Answer(fault=f"its URL may not be called: it {problem}")
-            body = due.body.encode()
-            return await self._poster.post(due.url, body, self._headers(due, datetime.now(UTC)))
-        except SealBroken as error:
-            log.error("a webhook's secret cannot be read", webhook=due.webhook_id, error=str(error))
-            return Answer(fault=str(error))
+            place = deliveries.body_place(due.tenant, due.id)
+            body = self._policy.ring.open_text(due.body, place)
+            headers = self._headers(due, body, datetime.now(UTC))
+            return await self._poster.post(due.url, body.encode(), headers)
+        except (EncryptionKeyMissing, SealBroken, Misconfigured) as error:
+            log.error("a delivery cannot be made", delivery=due.id, error=error.detail)
+            return Answer(fault=error.detail)
         except Exception as error:
             log.exception("an attempt failed in an unforeseen way", delivery=due.id)
             return Answer(fault=f"a fault of ours: {type(error).__name__}")
 
-    def _headers(self, due: Due, now: datetime) -> dict[str, str]:
-        """Return the headers of Standard Webhooks, with a signature for each live secret."""
-        stored = [each for each in (due.secret, due.former_secret) if each is not None]
-        secrets = [self._policy.seal.open(each) for each in stored]
+    def _secrets(self, due: Due) -> list[str]:
         if due.webhook_id is None:
             if self._policy.notify_secret is None:
-                raise SealBroken("TASKYARD_NOTIFY_SECRET is not set")
-            secrets = [self._policy.notify_secret]
-        signed = (Signer(each).sign(str(due.id), now, due.body) for each in secrets)
+                raise Misconfigured("TASKYARD_NOTIFY_SECRET is not set")
+            return [self._policy.notify_secret]
+        place = webhooks.secret_place(due.tenant, due.webhook_id)
+        stored = [each for each in (due.secret, due.former_secret) if each is not None]
+        return [self._policy.ring.open_text(each.decode(), place) for each in stored]
+
+    def _headers(self, due: Due, body: str, now: datetime) -> dict[str, str]:
+        """Return the headers of Standard Webhooks, with a signature for each live secret."""
+        secrets = self._secrets(due)
+        signed = (Signer(each).sign(str(due.id), now, body) for each in secrets)
         return {
             "webhook-id": str(due.id),
             "webhook-timestamp": str(int(now.timestamp())),
@@ -118,7 +128,7 @@ class Sender:
     async def _finish(self, due: Due, answer: Answer, verdict: Verdict) -> None:
         async with borrowed(self._pool) as connection, connection.transaction():
             ours = await deliveries.finish(
-                connection, due.id, token=self._token, came_to=_finish(answer, verdict)
+                connection, due, token=self._token, came_to=_finish(answer, verdict)
             )
             if not ours or not isinstance(verdict, GiveUp) or due.webhook_id is None:
                 return

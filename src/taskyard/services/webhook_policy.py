@@ -1,11 +1,11 @@
 """What a deployment allows its webhooks, and what it signs and seals with."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from taskyard.core.addresses import Network, host_problem
-from taskyard.services.sealing import Seal
+from taskyard.storage.sealing import NO_KEYS, KeyRing
 
 LONGEST_URL = 2048
 _URL = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+", re.ASCII)  # RFC 3986, section 2
@@ -21,7 +21,7 @@ class WebhookPolicy:
     insecure: bool = False
     networks: tuple[Network, ...] = ()
     notify_secret: str | None = None
-    seal: Seal = field(default_factory=Seal)
+    ring: KeyRing = NO_KEYS
 
     def url_problem(self, url: str) -> str | None:
         """Return why nothing may be sent to a URL, in words, or None. Names are not resolved."""

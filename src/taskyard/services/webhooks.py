@@ -15,13 +15,20 @@ from taskyard.core.errors import (
     InvalidRequest,
     WebhookNotFound,
 )
+from taskyard.core.principal import TenantId
 from taskyard.core.webhooks import MOST_PATTERNS, pattern_problem
 from taskyard.services import audit
 from taskyard.services.field_types import Duration, TopicPattern, Url
 from taskyard.services.webhook_policy import WebhookPolicy
 from taskyard.storage import webhooks
 from taskyard.storage.pool import OwnPool, borrowed
-from taskyard.storage.webhooks import NewWebhook, Webhook, WebhookChange, WebhookId
+from taskyard.storage.webhooks import (
+    NewWebhook,
+    Webhook,
+    WebhookChange,
+    WebhookId,
+    secret_place,
+)
 
 LONGEST_OVERLAP = timedelta(days=30)
 
@@ -57,12 +64,13 @@ async def create(
 ) -> Webhook:
     """Store an endpoint. Raises InvalidRequest."""
     _check(wish.url, wish.events, wish.description, policy)
+    webhook_id = WebhookId(uuid7())
     new = NewWebhook(
-        id=WebhookId(uuid7()),
+        id=webhook_id,
         url=wish.url,
         events=wish.events,
         description=wish.description,
-        secret=policy.seal.close(secret),
+        secret=_sealed(secret, webhook_id, pool.owner.tenant, policy),
     )
     async with borrowed(pool) as connection:
         made = await webhooks.insert(connection, new)
@@ -99,13 +107,17 @@ async def rotate(
             raise ValueError(f"is longer than {LONGEST_OVERLAP.days}d")
     except ValueError as error:
         raise _invalid(Fault("/overlap", str(error))) from None
-    sealed = policy.seal.close(secret)
+    sealed = _sealed(secret, webhook_id, pool.owner.tenant, policy)
     async with borrowed(pool) as connection:
         rotated = await webhooks.rotate(connection, webhook_id, secret=sealed, overlap=overlap)
         found = _found(rotated, webhook_id)
         detail = {"overlap": wish.overlap}
         await audit.record(connection, Action.WEBHOOK_ROTATED, f"webhook:{webhook_id}", detail)
         return found
+
+
+def _sealed(secret: str, webhook_id: WebhookId, tenant: TenantId, policy: WebhookPolicy) -> bytes:
+    return policy.ring.seal_text(secret, secret_place(tenant, webhook_id)).encode()
 
 
 async def get(pool: OwnPool, webhook_id: WebhookId) -> Webhook:

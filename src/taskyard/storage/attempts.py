@@ -1,18 +1,21 @@
 """What a worker does with a task: claim it, tell of its progress, end it. Blocking."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from psycopg.rows import class_row
 
 from taskyard.core.lease import Lease, LeaseToken
+from taskyard.core.principal import TenantId
+from taskyard.core.sealed import Place
 from taskyard.core.states import State
 from taskyard.core.task import Failure, TaskId
-from taskyard.storage.pool import AsyncConnection, Cursor
+from taskyard.storage.opened import opened_row
+from taskyard.storage.pool import AsyncConnection, Cursor, ring_of
+from taskyard.storage.sealing import KeyRing
 from taskyard.storage.sql import queries
 
 _SQL = queries("attempts")
@@ -27,6 +30,17 @@ class Held:
 
     cancelled_for: float | None
     overdue_by: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """The lease of an attempt whose process was killed; `errors` counts the earlier ones."""
+
+    id: TaskId
+    tenant: TenantId
+    token: LeaseToken
+    errors: int
+    max_attempts: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +67,10 @@ def claim(
     row = row or cursor.execute(_SQL["find_claimed"], given).fetchone()
     if row is None:
         return None
-    args, attempt, max_attempts, errors, priority, seconds_left = row
+    tenant, args, attempt, max_attempts, errors, priority, seconds_left = row
     return Lease(
         id=task_id,
+        tenant=tenant,
         type=task_type,
         token=token,
         attempt=attempt,
@@ -69,43 +84,37 @@ def claim(
 
 def finish(cursor: Cursor, lease: Lease, result: str) -> bool:
     """Store the result, JSON text; return False when the lease was no longer ours."""
-    given = {"id": lease.id, "token": lease.token, "result": result}
+    given = _finishing(ring_of(cursor), lease, result)
     return cursor.execute(_SQL["finish"], given).fetchone() is not None
 
 
 async def finish_async(connection: AsyncConnection, lease: Lease, result: str) -> bool:
     """Do as `finish` does, for the finishing transaction of an async task."""
-    given = {"id": lease.id, "token": lease.token, "result": result}
+    given = _finishing(connection.ring, lease, result)
     return await (await connection.execute(_SQL["finish"], given)).fetchone() is not None
 
 
-def fail(cursor: Cursor, task_id: TaskId, token: LeaseToken, failure: Failure) -> bool:
+def _finishing(ring: KeyRing, lease: Lease, result: str) -> dict[str, Any]:
+    sealed = ring.seal(result, Place(lease.tenant, lease.id, "result"))
+    return {"id": lease.id, "token": lease.token, "result": sealed}
+
+
+def fail(cursor: Cursor, lease: Lease | Lost, failure: Failure) -> bool:
     """End the task as failed; return False when the lease was no longer ours."""
-    given = {
-        "id": task_id,
-        "token": token,
-        "error": _json(failure),
-        "reason": failure.code,
-    }
+    given = _failing(cursor, lease, failure)
     return cursor.execute(_SQL["fail"], given).fetchone() is not None
 
 
-def retry(
-    cursor: Cursor,
-    task_id: TaskId,
-    token: LeaseToken,
-    failure: Failure,
-    delay: timedelta,
-) -> bool:
+def retry(cursor: Cursor, lease: Lease | Lost, failure: Failure, delay: timedelta) -> bool:
     """Let the task run again after `delay`; return False when the lease was no longer ours."""
-    given = {
-        "id": task_id,
-        "token": token,
-        "error": _json(failure),
-        "reason": failure.code,
-        "delay": delay.total_seconds(),
-    }
+    given = _failing(cursor, lease, failure) | {"delay": delay.total_seconds()}
     return cursor.execute(_SQL["retry"], given).fetchone() is not None
+
+
+def put_off(cursor: Cursor, lease: Lease | Lost, failure: Failure, delay: timedelta) -> bool:
+    """Do as `retry` does for what is no fault of the task: no attempt is used up."""
+    given = _failing(cursor, lease, failure) | {"delay": delay.total_seconds()}
+    return cursor.execute(_SQL["put_off"], given).fetchone() is not None
 
 
 def cancel(cursor: Cursor, task_id: TaskId, token: LeaseToken) -> bool:
@@ -114,16 +123,29 @@ def cancel(cursor: Cursor, task_id: TaskId, token: LeaseToken) -> bool:
     return cursor.execute(_SQL["cancel"], given).fetchone() is not None
 
 
-def _json(failure: Failure) -> str:
-    shown = {key: value for key, value in asdict(failure).items() if value is not None}
+def _failing(cursor: Cursor, lease: Lease | Lost, failure: Failure) -> dict[str, Any]:
+    """The code stays plain beside what is sealed: dead letters are searched by it."""
+    told = {"message": failure.message, "traceback": failure.traceback}
     # Postgres refuses NUL in text; an error message may hold one.
-    return msgspec.json.encode(shown).decode().replace("\\u0000", "\\ufffd")
+    shown = _json({name: each for name, each in told.items() if each is not None})
+    place = Place(lease.tenant, lease.id, "error")
+    error = ring_of(cursor).seal(
+        shown.replace("\\u0000", "\\ufffd"), place, beside=f'"code":{_json(failure.code)}'
+    )
+    return {"id": lease.id, "token": lease.token, "error": error, "reason": failure.code}
 
 
-def find_lost(cursor: Cursor, task_id: TaskId, worker: str) -> tuple[LeaseToken, int, int] | None:
-    """Return token, errors and max_attempts of what `worker` runs under this id, or None."""
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def find_lost(cursor: Cursor, task_id: TaskId, worker: str) -> Lost | None:
+    """Return what `worker` runs under this id, or None."""
     row = cursor.execute(_SQL["find_lost"], {"id": task_id, "worker": worker}).fetchone()
-    return None if row is None else (LeaseToken(row[0]), row[1], row[2])
+    if row is None:
+        return None
+    tenant, token, errors, max_attempts = row
+    return Lost(id=task_id, tenant=tenant, token=token, errors=errors, max_attempts=max_attempts)
 
 
 def take_back(
@@ -168,11 +190,10 @@ def report_progress(cursor: Cursor, lease: Lease, progress: dict[str, Any]) -> b
 
     Returns None when the lease was no longer ours.
     """
-    given = {
-        "id": lease.id,
-        "token": lease.token,
-        "progress": msgspec.json.encode(progress).decode(),
-    }
+    told, place = _json({"message": progress["message"]}), Place(lease.tenant, lease.id, "progress")
+    fraction = f'"fraction":{_json(progress["fraction"])}'
+    sealed = ring_of(cursor).seal(told, place, beside=fraction)
+    given = {"id": lease.id, "token": lease.token, "progress": sealed}
     row = cursor.execute(_SQL["report_progress"], given).fetchone()
     return None if row is None else bool(row[0])
 
@@ -186,5 +207,5 @@ def is_cancelled(cursor: Cursor, lease: Lease) -> bool | None:
 
 def read_outcome(cursor: Cursor, task_id: UUID) -> Outcome | None:
     """Return what became of a task so far, or None when there is no such task."""
-    with cursor.connection.cursor(row_factory=class_row(Outcome)) as rows:
+    with cursor.connection.cursor(row_factory=opened_row(Outcome)) as rows:
         return rows.execute(_SQL["read_outcome"], {"id": task_id}).fetchone()

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from psycopg.rows import class_row
-
 from taskyard.core.principal import TenantId
 from taskyard.core.states import State
 from taskyard.core.task import TaskId
+from taskyard.storage.opened import HISTORY, opened_row
 from taskyard.storage.pool import AsyncConnection
 from taskyard.storage.sql import queries
 
@@ -45,7 +44,9 @@ class Horizon(NamedTuple):
 
 async def changes_after(connection: AsyncConnection, after: int, *, limit: int) -> list[Change]:
     """Return the committed changes behind a position, in order. There may be gaps among them."""
-    async with connection.cursor(row_factory=class_row(Change)) as cursor:
+    async with connection.cursor(
+        row_factory=opened_row(Change, HISTORY, identity="task_id")
+    ) as cursor:
         await cursor.execute(_SQL["changes_after"], {"after": after, "limit": limit})
         return await cursor.fetchall()
 

@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 from psycopg.rows import class_row
 
+from taskyard.core.sealed import Place
 from taskyard.core.states import State
 from taskyard.core.task import Task, TaskId
+from taskyard.storage.opened import HISTORY, opened_row
 from taskyard.storage.pool import AsyncConnection, owned_by
 from taskyard.storage.sql import queries
 
@@ -89,7 +91,7 @@ async def page(
     """Return up to `limit` dead letters, newest first, from just below the id `before`."""
     given = asdict(wanted) | {"before": before, "limit": limit}
     given |= owned_by(connection)
-    async with connection.cursor(row_factory=class_row(Task)) as cursor:
+    async with connection.cursor(row_factory=opened_row(Task)) as cursor:
         await cursor.execute(_SQL["list_dead_letters"], given)
         return await cursor.fetchall()
 
@@ -107,7 +109,7 @@ async def following(
 ) -> list[Seen]:
     """Return up to `limit` dead letters above the id `after`, in order."""
     given = asdict(wanted) | {"after": after, "limit": limit} | owned_by(connection)
-    async with connection.cursor(row_factory=class_row(Seen)) as cursor:
+    async with connection.cursor(row_factory=opened_row(Seen)) as cursor:
         await cursor.execute(_SQL["next_dead_letters"], given)
         return await cursor.fetchall()
 
@@ -137,7 +139,12 @@ async def replay_many(
 
 async def replay(connection: AsyncConnection, seen: Task, change: Replay) -> bool:
     """Replay a task that is still as it was seen; return whether it was."""
-    given = asdict(change) | {"id": seen.id, "state": seen.state, "generation": seen.generation}
+    args = change.args
+    if args is not None:
+        args = connection.ring.seal(args, Place(seen.tenant, seen.id, "args"))
+    given = asdict(change) | {
+        "id": seen.id, "state": seen.state, "generation": seen.generation, "args": args,
+    }  # fmt: skip
     given |= owned_by(connection)
     cursor = await connection.execute(_SQL["replay_task"], given)
     return await cursor.fetchone() is not None
@@ -145,7 +152,7 @@ async def replay(connection: AsyncConnection, seen: Task, change: Replay) -> boo
 
 async def attempts(connection: AsyncConnection, task_id: TaskId) -> list[Attempt]:
     """Return every attempt of a task, in order."""
-    async with connection.cursor(row_factory=class_row(Attempt)) as cursor:
+    async with connection.cursor(row_factory=opened_row(Attempt, HISTORY)) as cursor:
         await cursor.execute(_SQL["list_attempts"], {"id": task_id} | owned_by(connection))
         return await cursor.fetchall()
 

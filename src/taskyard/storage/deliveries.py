@@ -10,7 +10,9 @@ from uuid import UUID
 from psycopg.rows import class_row
 
 from taskyard.core.principal import TenantId
+from taskyard.core.sealed import Place
 from taskyard.core.task import TaskId
+from taskyard.storage.opened import DELIVERY, opened_row
 from taskyard.storage.pool import AsyncConnection, owned_by
 from taskyard.storage.sql import queries
 from taskyard.storage.webhooks import WebhookId
@@ -45,9 +47,13 @@ class NewDelivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """A delivery that was taken to be sent; its secrets are sealed. `attempts` were made before."""
+    """A delivery that was taken to be sent. `attempts` were made before.
+
+    Its secrets and its body are as they are stored, maybe sealed.
+    """
 
     id: DeliveryId
+    tenant: TenantId
     webhook_id: WebhookId | None
     url: str
     body: str
@@ -86,11 +92,18 @@ class Delivery:
     fault: str | None
 
 
+def body_place(tenant: TenantId, delivery_id: DeliveryId) -> Place:
+    """Return where the body of a delivery belongs."""
+    return Place(tenant, delivery_id, "body")
+
+
 async def insert(connection: AsyncConnection, new: Sequence[NewDelivery]) -> None:
     """Store what is to be sent."""
     if new:
         columns = {f"{name}s": [getattr(each, name) for each in new] for name in _COLUMNS}
-        columns["bodies"] = [each.body for each in new]
+        columns["bodies"] = [
+            connection.ring.seal_text(each.body, body_place(each.tenant, each.id)) for each in new
+        ]
         await connection.execute(_SQL["insert_deliveries"], columns)
 
 
@@ -107,11 +120,12 @@ async def take(
         return await cursor.fetchall()
 
 
-async def finish(
-    connection: AsyncConnection, delivery_id: DeliveryId, *, token: UUID, came_to: Finish
-) -> bool:
+async def finish(connection: AsyncConnection, due: Due, *, token: UUID, came_to: Finish) -> bool:
     """Say what an attempt came to; return False when its lease was lost."""
-    given = asdict(came_to) | {"id": delivery_id, "token": token}
+    place = Place(due.tenant, due.id, "response_body")
+    given = asdict(came_to) | {
+        "id": due.id, "token": token, "body": connection.ring.seal_text(came_to.body, place),
+    }  # fmt: skip
     return await (await connection.execute(_SQL["finish_delivery"], given)).fetchone() is not None
 
 
@@ -126,7 +140,7 @@ async def page(
     """Return up to `limit` deliveries to a webhook, newest first, from just below `before`."""
     given = {"webhook_id": webhook_id, "state": state, "before": before, "limit": limit}
     given |= owned_by(connection)
-    async with connection.cursor(row_factory=class_row(Delivery)) as cursor:
+    async with connection.cursor(row_factory=opened_row(Delivery, DELIVERY)) as cursor:
         await cursor.execute(_SQL["list_deliveries"], given)
         return await cursor.fetchall()
 
@@ -146,7 +160,7 @@ async def replay(
 ) -> Delivery | None:
     """Send a delivery once more; return it, or None if there is none."""
     given = {"id": delivery_id, "webhook_id": webhook_id} | owned_by(connection)
-    async with connection.cursor(row_factory=class_row(Delivery)) as cursor:
+    async with connection.cursor(row_factory=opened_row(Delivery, DELIVERY)) as cursor:
         await cursor.execute(_SQL["replay_delivery"], given)
         return await cursor.fetchone()
 

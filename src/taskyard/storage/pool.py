@@ -15,6 +15,7 @@ from taskyard.core import topics
 from taskyard.core.certificates import advice
 from taskyard.core.errors import StorageUnavailable
 from taskyard.core.principal import Owner
+from taskyard.storage.sealing import NO_KEYS, KeyRing
 
 # Every statement is its own transaction unless a caller opens one. The settings hold whatever the
 # server's defaults are: a 202 means durable (C1), and times are shown in UTC.
@@ -30,13 +31,15 @@ _KEEPALIVE: dict[str, Any] = {
 
 
 class AsyncConnection(psycopg.AsyncConnection[Any]):
-    """A connection; while it is borrowed on somebody's behalf, `owner` says whose rows it sees.
+    """A connection, and the keys with which values are closed and opened over it.
 
-    `actor` is who asks, as the audit log names them.
+    While it is borrowed on somebody's behalf, `owner` says whose rows it sees, and `actor` who asks,
+    as the audit log names them.
     """
 
     owner: Owner | None = None
     actor: str | None = None
+    ring: KeyRing = NO_KEYS
 
     @classmethod
     async def connect(cls, *args: Any, **kwargs: Any) -> Self:
@@ -47,8 +50,21 @@ class AsyncConnection(psycopg.AsyncConnection[Any]):
             raise _explained(error) from None
 
 
-Connection = psycopg.Connection[Any]
+class Connection(psycopg.Connection[Any]):
+    """A blocking connection, and the keys with which values are closed and opened over it."""
+
+    ring: KeyRing = NO_KEYS
+
+
 Cursor = psycopg.Cursor[Any]
+
+
+def ring_of(cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> KeyRing:
+    """Return the key ring of a cursor's connection; that of others has no keys."""
+    connection = cursor.connection
+    return connection.ring if isinstance(connection, Connection | AsyncConnection) else NO_KEYS
+
+
 Pool = AsyncConnectionPool[AsyncConnection]
 
 # The second wall (migration 0015): the role may touch the rows of one tenant, named for as long as
@@ -75,11 +91,18 @@ def _explained(error: psycopg.OperationalError) -> psycopg.OperationalError:
 
 
 @asynccontextmanager
-async def open_pool(url: str, *, name: str, size: int) -> AsyncIterator[Pool]:
+async def open_pool(
+    url: str, *, name: str, size: int, ring: KeyRing = NO_KEYS
+) -> AsyncIterator[Pool]:
     """Open a pool of up to `size` connections. It opens without the server and heals by itself."""
+
+    async def configure(connection: AsyncConnection) -> None:
+        connection.ring = ring
+
     pool: Pool = AsyncConnectionPool(
         url,
         connection_class=AsyncConnection,
+        configure=configure,
         name=name,
         min_size=1,
         max_size=size,
@@ -146,17 +169,19 @@ def owned_by(connection: AsyncConnection) -> dict[str, Any]:
     return {"tenant": owner.tenant, "types": types}
 
 
-async def connect(url: str, *, name: str) -> AsyncConnection:
+async def connect(url: str, *, name: str, ring: KeyRing = NO_KEYS) -> AsyncConnection:
     """Open one async connection, for listening or for administration."""
-    return await AsyncConnection.connect(
+    connection = await AsyncConnection.connect(
         url, autocommit=True, options=_OPTIONS, application_name=f"taskyard {name}", **_KEEPALIVE
     )
+    connection.ring = ring
+    return connection
 
 
-def connect_sync(url: str, *, name: str) -> Connection:
+def connect_sync(url: str, *, name: str, ring: KeyRing = NO_KEYS) -> Connection:
     """Open one blocking connection, as a worker process or thread needs."""
     try:
-        return psycopg.connect(
+        connection = Connection.connect(
             url,
             autocommit=True,
             options=_OPTIONS,
@@ -165,3 +190,5 @@ def connect_sync(url: str, *, name: str) -> Connection:
         )
     except psycopg.OperationalError as error:
         raise _explained(error) from None
+    connection.ring = ring
+    return connection

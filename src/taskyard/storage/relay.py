@@ -6,9 +6,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import class_row
-
 from taskyard.core.task import TaskId
+from taskyard.storage.opened import ENDING, UNREADABLE, opened_row
 from taskyard.storage.pool import AsyncConnection
 from taskyard.storage.sql import queries
 
@@ -72,12 +71,21 @@ async def anybody_told(connection: AsyncConnection) -> bool:
     return bool(row[0])
 
 
+def _ending(*, result: Any, too_large: bool, tenant: str, **rest: Any) -> Ending:
+    """A result that cannot be read is left out like one that is too large: GET says why."""
+    return Ending(
+        result=None if result is UNREADABLE else result,
+        too_large=too_large or result is UNREADABLE,
+        **rest,
+    )
+
+
 async def endings(
     connection: AsyncConnection, ids: Sequence[TaskId], *, largest: int
 ) -> dict[TaskId, Ending]:
     """Return what belongs to the news of these ends; results up to `largest` bytes of JSON."""
     if not ids:
         return {}
-    async with connection.cursor(row_factory=class_row(Ending)) as cursor:
+    async with connection.cursor(row_factory=opened_row(_ending, ENDING)) as cursor:
         await cursor.execute(_SQL["endings"], {"ids": list(ids), "largest": largest})
         return {each.id: each for each in await cursor.fetchall()}

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from psycopg.rows import class_row, dict_row
+from psycopg.rows import dict_row
 
 from taskyard.core.states import State
 from taskyard.core.task import TaskId
+from taskyard.storage.opened import HISTORY, opened_row
 from taskyard.storage.pool import AsyncConnection
 from taskyard.storage.sql import queries
-from taskyard.storage.task_logs import LogLine
+from taskyard.storage.task_logs import LogLine, line_of
 
 _SQL = queries("streams")
 
@@ -60,7 +61,7 @@ class News:
 
 async def look_at(connection: AsyncConnection, ids: list[TaskId]) -> dict[TaskId, Look]:
     """Return how far each of the tasks is; one that is missing was removed."""
-    async with connection.cursor(row_factory=class_row(Look)) as cursor:
+    async with connection.cursor(row_factory=opened_row(Look)) as cursor:
         await cursor.execute(_SQL["look_at"], {"ids": ids})
         return {look.id: look for look in await cursor.fetchall()}
 
@@ -76,15 +77,20 @@ async def news(connection: AsyncConnection, known: Mapping[TaskId, Known]) -> di
         "seqs": [each.seq for each in known.values()],
         "lines": [each.line for each in known.values()],
     }
-    async with connection.cursor(row_factory=dict_row) as cursor:
+    async with connection.cursor(row_factory=opened_row(_of_task, HISTORY)) as cursor:
         await cursor.execute(_SQL["events_behind"], given)
-        for row in await cursor.fetchall():
-            events[row.pop("task_id")].append(Event(**row))
+        for task_id, event in await cursor.fetchall():
+            events[task_id].append(event)
+    async with connection.cursor(row_factory=dict_row) as cursor:
         # Read last: what an attempt says is written before its end is.
         await cursor.execute(_SQL["lines_behind"], given)
         for row in await cursor.fetchall():
-            lines[row.pop("task_id")].append(LogLine(**row))
+            lines[row["task_id"]].append(line_of(row, connection.ring))
     return {each: News(tuple(lines[each]), tuple(events[each])) for each in known}
+
+
+def _of_task(*, id: TaskId, tenant: str, **event: Any) -> tuple[TaskId, Event]:  # noqa: A002
+    return id, Event(**event)
 
 
 async def kept_positions(connection: AsyncConnection) -> tuple[int, int]:

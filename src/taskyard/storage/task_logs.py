@@ -5,16 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from psycopg.rows import class_row
+import msgspec
+from psycopg.rows import dict_row
 
 from taskyard.core.lease import Lease
+from taskyard.core.sealed import Place, key_of
 from taskyard.core.task import TaskId
-from taskyard.storage.pool import AsyncConnection, Cursor, owned_by
+from taskyard.storage.pool import AsyncConnection, Cursor, owned_by, ring_of
+from taskyard.storage.sealing import KeyRing
 from taskyard.storage.sql import queries
 
 _SQL = queries("task_logs")
 
 MOST_LINES = 100  # as the statement keep_lines has it
+_SEALED = "line"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,21 +47,43 @@ class LogLine:
 
 def keep(cursor: Cursor, lease: Lease, lines: Sequence[SaidLine]) -> None:
     """Add lines to the log of the task, unless the lease is gone."""
+    stored = [_stored(line, lease, ring_of(cursor)) for line in lines]
     given = {
         "id": lease.id,
         "token": lease.token,
         "attempt": lease.attempt,
         "offsets": [line.offset for line in lines],
         "ages": [line.age for line in lines],
-        "texts": [line.text for line in lines],
-        "fields": [line.fields for line in lines],
+        "texts": [text for text, _ in stored],
+        "fields": [fields for _, fields in stored],
     }
     cursor.execute(_SQL["keep_lines"], given)
 
 
+def _stored(line: SaidLine, lease: Lease, ring: KeyRing) -> tuple[str, str]:
+    """Return text and fields as they are stored: sealed, both of them stand in the fields."""
+    place = Place(lease.tenant, lease.id, _SEALED)
+    if ring.active is None:
+        return line.text, ring.seal(line.fields, place)
+    said = {"text": line.text, "fields": msgspec.Raw(line.fields.encode())}
+    return "", ring.seal(msgspec.json.encode(said).decode(), place)
+
+
+def line_of(row: dict[str, Any], ring: KeyRing) -> LogLine:
+    """Return the line of a row; one that cannot be read says so in its text."""
+    place = Place(row.pop("tenant"), row.pop("task_id"), _SEALED)
+    if key_of(row["fields"]) is None:
+        row["fields"] = ring.open(row["fields"], place)
+    else:
+        said = ring.told(row["fields"], place)
+        row["text"] = said.get("text", said.get("message"))
+        row["fields"] = said.get("fields", {})
+    return LogLine(**row)
+
+
 async def lines_after(connection: AsyncConnection, task_id: TaskId, after: int) -> list[LogLine]:
     """Return the lines of a task behind a number, in order."""
-    async with connection.cursor(row_factory=class_row(LogLine)) as cursor:
+    async with connection.cursor(row_factory=dict_row) as cursor:
         given = {"id": task_id, "after": after} | owned_by(connection)
         await cursor.execute(_SQL["list_lines"], given)
-        return await cursor.fetchall()
+        return [line_of(row, connection.ring) for row in await cursor.fetchall()]

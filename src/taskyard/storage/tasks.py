@@ -5,16 +5,18 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from psycopg.rows import class_row, dict_row
 
 from taskyard.core.errors import IdempotencyKeyReused
 from taskyard.core.idempotency import KeyedRequest
+from taskyard.core.sealed import Place
 from taskyard.core.states import State
 from taskyard.core.task import Accepted, Failure, NewTask, Task, TaskId
 from taskyard.core.wakeup import WakeUp
 from taskyard.storage import idempotency
 from taskyard.storage.attempts import taking_back
+from taskyard.storage.opened import HISTORY, opened_row
 from taskyard.storage.pool import AsyncConnection, owned_by
+from taskyard.storage.sealing import KeyRing
 from taskyard.storage.sql import queries
 
 _SQL = queries("tasks")
@@ -44,7 +46,7 @@ def _without(tasks: Sequence[NewTask], outcomes: Mapping[TaskId, Stored]) -> lis
 async def _insert(connection: AsyncConnection, tasks: Sequence[NewTask]) -> dict[TaskId, Stored]:
     keyed = any(task.keyed for task in tasks)
     row, name = (_keyed_row, "insert_keyed_tasks") if keyed else (_row, "insert_tasks")
-    given = {"rows": msgspec.json.encode([row(task) for task in tasks]).decode()}
+    given = {"rows": msgspec.json.encode([row(task, connection.ring) for task in tasks]).decode()}
     rows = await (await connection.execute(_SQL[name], given)).fetchall()
     return {row[0]: _accepted(row) for row in rows}
 
@@ -79,14 +81,15 @@ def _answer(task: NewTask, request: KeyedRequest, first: idempotency.FirstUse) -
     )
 
 
-def _row(task: NewTask) -> dict[str, Any]:
+def _row(task: NewTask, ring: KeyRing) -> dict[str, Any]:
+    args = ring.seal(task.args, Place(task.tenant, task.id, "args"))
     return {
         "id": task.id,
         "tenant": task.tenant,
         "type": task.type,
         "pool": task.pool,
         "priority": task.priority,
-        "args": msgspec.Raw(task.args.encode()),
+        "args": msgspec.Raw(args.encode()),
         "labels": msgspec.Raw(task.labels.encode()),
         "max_attempts": task.max_attempts,
         "max_crashes": task.max_crashes,
@@ -101,10 +104,10 @@ def _row(task: NewTask) -> dict[str, Any]:
     }
 
 
-def _keyed_row(task: NewTask) -> dict[str, Any]:
+def _keyed_row(task: NewTask, ring: KeyRing) -> dict[str, Any]:
     if task.keyed is None:
-        return _row(task)
-    return _row(task) | {
+        return _row(task, ring)
+    return _row(task, ring) | {
         "key_tenant": task.keyed.key.tenant,
         "key": task.keyed.key.text,
         "request_hash": "\\x" + task.keyed.request_hash.hex(),
@@ -118,7 +121,7 @@ def _accepted(row: tuple[Any, ...]) -> Accepted:
 
 async def get(connection: AsyncConnection, task_id: TaskId) -> Task | None:
     """Return one task, or None."""
-    async with connection.cursor(row_factory=class_row(Task)) as cursor:
+    async with connection.cursor(row_factory=opened_row(Task)) as cursor:
         await cursor.execute(_SQL["get_task"], {"id": task_id} | owned_by(connection))
         return await cursor.fetchone()
 
@@ -147,16 +150,20 @@ async def page(
         "limit": limit,
         **owned_by(connection),
     }
-    async with connection.cursor(row_factory=class_row(Task)) as cursor:
+    async with connection.cursor(row_factory=opened_row(Task)) as cursor:
         await cursor.execute(_SQL["list_tasks"], given)
         return await cursor.fetchall()
 
 
 async def events(connection: AsyncConnection, task_id: TaskId) -> list[dict[str, Any]]:
     """Return the history of a task, in order."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
+    async with connection.cursor(row_factory=opened_row(_history, HISTORY)) as cursor:
         await cursor.execute(_SQL["list_events"], {"id": task_id} | owned_by(connection))
         return await cursor.fetchall()
+
+
+def _history(*, id: TaskId, tenant: str, **event: Any) -> dict[str, Any]:  # noqa: A002
+    return event
 
 
 async def cancel_unstarted(connection: AsyncConnection, task_id: TaskId, reason: str) -> bool:

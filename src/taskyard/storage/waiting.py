@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from psycopg.rows import class_row
-
 from taskyard.core.task import Task, TaskId
 from taskyard.storage import tasks
+from taskyard.storage.opened import opened_row
 from taskyard.storage.pool import AsyncConnection, owned_by
 from taskyard.storage.sql import queries
 
@@ -21,6 +20,6 @@ async def watch(connection: AsyncConnection, task_id: TaskId) -> Task | None:
 
 async def find_ended(connection: AsyncConnection, ids: Sequence[TaskId]) -> list[Task]:
     """Return those of the tasks that have ended."""
-    async with connection.cursor(row_factory=class_row(Task)) as cursor:
+    async with connection.cursor(row_factory=opened_row(Task)) as cursor:
         await cursor.execute(_SQL["find_ended"], {"ids": list(ids)})
         return await cursor.fetchall()

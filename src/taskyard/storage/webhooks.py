@@ -9,6 +9,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 
 from taskyard.core.principal import TenantId
+from taskyard.core.sealed import Place
 from taskyard.storage.pool import AsyncConnection, owned_by
 from taskyard.storage.sql import queries
 
@@ -52,6 +53,11 @@ class WebhookChange:
     events: Sequence[str] | None = None
     description: str | None = None
     disabled: bool | None = None
+
+
+def secret_place(tenant: TenantId, webhook_id: WebhookId) -> Place:
+    """Return where the secret of an endpoint belongs, the former one as well."""
+    return Place(tenant, webhook_id, "secret")
 
 
 async def insert(connection: AsyncConnection, new: NewWebhook) -> Webhook:

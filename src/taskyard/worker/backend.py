@@ -3,7 +3,8 @@
     app = Celery(result_backend="taskyard+postgresql://user:password@host/name")
     app.AsyncResult(task_id).get()
 
-It only reads: what workers have to say they have said in Postgres before Celery hears of it.
+It only reads: what workers have to say they have said in Postgres before Celery hears of it. Where
+results are encrypted, `app.conf.taskyard_encryption_keys` is TASKYARD_ENCRYPTION_KEYS once more.
 """
 
 from typing import Any
@@ -15,13 +16,17 @@ from celery import states
 from celery.backends.base import BaseBackend
 from celery.exceptions import NotRegistered, TaskRevokedError
 
+from taskyard.core.sealed import parse_keys
 from taskyard.core.states import CELERY_STATES, State
 from taskyard.core.task import TaskId
 from taskyard.storage import attempts
 from taskyard.storage.attempts import Outcome
+from taskyard.storage.sealing import KeyRing
 from taskyard.worker.runtime import Runtime
 
 log = structlog.get_logger(__name__)
+
+KEYS = "taskyard_encryption_keys"
 
 
 class TaskFailed(Exception):
@@ -37,7 +42,12 @@ class TaskyardBackend(BaseBackend):
 
     def __init__(self, url: str | None = None, **kwargs: Any) -> None:
         super().__init__(url=url, **kwargs)
-        self._runtime = Runtime(database_url=url or "", worker="result backend")
+        self._runtime = Runtime(database_url=url or "", worker="result backend", ring=self._ring())
+
+    def _ring(self) -> KeyRing:
+        """Return the keys of the worker around us, or those that its setting names."""
+        around: Runtime | None = getattr(self.app, "taskyard", None)
+        return around.ring if around else KeyRing(parse_keys(self.app.conf.get(KEYS, "")))
 
     def close(self) -> None:
         """Close the connection; it opens again when something is asked."""

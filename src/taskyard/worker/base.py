@@ -22,6 +22,7 @@ from celery.exceptions import Ignore, Reject
 from celery.exceptions import Retry as CeleryRetry
 
 from taskyard.core.lease import Lease, LeaseToken
+from taskyard.core.sealed import Place
 from taskyard.core.task import Failure, TaskId
 from taskyard.storage import attempts, reconciliation
 from taskyard.worker import signature
@@ -31,6 +32,7 @@ from taskyard.worker.outcome import (
     Failed,
     Interrupted,
     Permanent,
+    PutOff,
     ResultUnusable,
     Retried,
     Retry,
@@ -96,7 +98,7 @@ class TaskyardTask(celery.Task):
     def _perform(self, it: Running) -> bool:
         """Run the function and store its result; return False when the lease was gone."""
         with _stopped_at_deadline(it.lease):
-            result = self.run(**self._bound(it.lease.args))
+            result = self.run(**self._bound(it))
             if inspect.iscoroutine(result):
                 stored, result = asyncio.run(_awaited(result, it))
                 if stored is not None:
@@ -121,18 +123,21 @@ class TaskyardTask(celery.Task):
         )
         match outcome:
             case Failed(failure):
-                stored = runtime.durably(
-                    lambda cursor: attempts.fail(cursor, lease.id, lease.token, failure)
-                )
+                stored = runtime.durably(lambda cursor: attempts.fail(cursor, lease, failure))
             case Retried(failure, delay):
                 stored = runtime.durably(
-                    lambda cursor: attempts.retry(cursor, lease.id, lease.token, failure, delay)
+                    lambda cursor: attempts.retry(cursor, lease, failure, delay)
+                )
+            case PutOff(failure, delay):
+                log.error("task put off", task_id=str(lease.id), why=failure.message)
+                stored = runtime.durably(
+                    lambda cursor: attempts.put_off(cursor, lease, failure, delay)
                 )
             case _:
                 assert_never(outcome)
         if not stored:
             _discard(lease)
-        if isinstance(outcome, Retried):
+        if isinstance(outcome, Retried | PutOff):
             raise CeleryRetry(exc=error, when=outcome.delay.total_seconds()) from error
 
     @cached_property
@@ -141,7 +146,8 @@ class TaskyardTask(celery.Task):
         function: Any = getattr(self, "_orig_run", self.run)  # autoretry_for wraps the function
         return signature.parameters(self.name, function)
 
-    def _bound(self, args: dict[str, Any]) -> dict[str, Any]:
+    def _bound(self, it: Running) -> dict[str, Any]:
+        args = it.runtime.ring.open(it.lease.args, Place(it.lease.tenant, it.lease.id, "args"))
         try:
             return signature.bind(self.parameters, args)
         except msgspec.ValidationError as error:

@@ -127,11 +127,10 @@ class Current:
         gone, RuntimeError outside a worker.
         """
         running = _inside("once")
-        kept = running.runtime.durably(lambda cursor: memos.find(cursor, running.lease.id, step))
+        kept = running.runtime.durably(lambda cursor: memos.find(cursor, running.lease, step))
         if kept is not None:
-            value: Any = msgspec.json.decode(kept)
-            return value  # type: ignore[no-any-return]
-        value = function()
+            return kept.value  # type: ignore[no-any-return]
+        value: Any = function()
         text = msgspec.json.encode(value).decode()
         if not running.runtime.durably(lambda c: memos.keep(c, running.lease, step, text)):
             raise Interrupted("the lease is gone")

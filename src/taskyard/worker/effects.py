@@ -42,7 +42,8 @@ class Effects:
     async def begin_async(self) -> AsyncConnection:
         """Return an async connection, in a transaction. Raises OperationalError."""
         if self._async is None:
-            opened = await connect(self._runtime.database_url, name=f"effects {self._lease.id}")
+            url, name = self._runtime.database_url, f"effects {self._lease.id}"
+            opened = await connect(url, name=name, ring=self._runtime.ring)
             await opened.set_autocommit(False)
             self._async = opened
         return self._async

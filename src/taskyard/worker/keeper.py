@@ -63,7 +63,8 @@ class Keeper:
         while not self._ended.is_set():
             try:
                 name = f"keeper {self._runtime.worker}"
-                with connect_sync(self._runtime.database_url, name=name) as connection:
+                url, ring = self._runtime.database_url, self._runtime.ring
+                with connect_sync(url, name=name, ring=ring) as connection:
                     connection.execute(f"LISTEN {STOP}".encode())
                     self._keep(connection)
             except psycopg.Error as error:

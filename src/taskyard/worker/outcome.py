@@ -8,10 +8,13 @@ from typing import Any
 import msgspec
 from celery.exceptions import SoftTimeLimitExceeded
 
+from taskyard.core.errors import EncryptionKeyMissing, TaskyardError
 from taskyard.core.lease import Lease
 from taskyard.core.retry import RetryPolicy
 from taskyard.core.task import Failure
+from taskyard.redaction import redacted
 
+_PUT_OFF_FOR = timedelta(seconds=30)
 _MOST_RESULT = 1024 * 1024  # bytes of JSON; files belong into a store
 _MOST_MESSAGE = 4_000
 _MOST_TRACEBACK = 20_000
@@ -64,9 +67,17 @@ class Retried:
     delay: timedelta
 
 
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """The attempt could not begin, which is no fault of the task; it is tried again later."""
+
+    failure: Failure
+    delay: timedelta
+
+
 def judge(
     error: Exception, *, lease: Lease, overdue: bool, policy: RetryPolicy, jitter: float
-) -> Failed | Retried:
+) -> Failed | Retried | PutOff:
     """Decide what a raised error makes of the task. `jitter` is drawn from [0, 1).
 
     `overdue` says that the task's deadline has passed.
@@ -74,6 +85,8 @@ def judge(
     failure = describe(error)
     if overdue and isinstance(error, SoftTimeLimitExceeded):
         return Failed(OVERDUE)
+    if isinstance(error, EncryptionKeyMissing):
+        return PutOff(failure, _PUT_OFF_FOR * (1 + jitter))
     if getattr(error, "permanent", False) is True or policy.is_permanent(error):
         return Failed(replace(failure, code=_permanent(failure.code)))
     return again_or_failed(
@@ -109,15 +122,17 @@ def again_or_failed(
 
 def describe(error: BaseException) -> Failure:
     """Return how an error is stored and shown: with a traceback, unless it says all by itself."""
+    if isinstance(error, TaskyardError):
+        return Failure(code=error.code, message=redacted(error.detail)[:_MOST_MESSAGE])
     code = _code(error)
-    message = (str(error) or type(error).__name__)[:_MOST_MESSAGE]
+    message = redacted(str(error) or type(error).__name__)[:_MOST_MESSAGE]
     if isinstance(error, Permanent | Retry | SoftTimeLimitExceeded):
         return Failure(code=code, message=message)
     lines = "".join(traceback.format_exception(error))
     return Failure(
         code=code,
         message=f"{type(error).__name__}: {message}"[:_MOST_MESSAGE],
-        traceback=lines[-_MOST_TRACEBACK:],
+        traceback=redacted(lines[-_MOST_TRACEBACK:]),
     )
 
 

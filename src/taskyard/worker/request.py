@@ -108,15 +108,14 @@ class AttemptRequest(Request):
         lost = attempts.find_lost(cursor, self.task_id, self._runtime.worker)
         if lost is None:
             return
-        token, errors, max_attempts = lost
         outcome = again_or_failed(
             failure,
-            errors=errors + 1,
-            max_attempts=max_attempts,
+            errors=lost.errors + 1,
+            max_attempts=lost.max_attempts,
             policy=self._runtime.table.defaults_for(self.name).retry,
             jitter=random.random(),  # noqa: S311 - it spreads load, it guards nothing
         )
         if isinstance(outcome, Failed):
-            attempts.fail(cursor, self.task_id, token, failure)
+            attempts.fail(cursor, lost, failure)
         else:
-            attempts.retry(cursor, self.task_id, token, failure, outcome.delay)
+            attempts.retry(cursor, lost, failure, outcome.delay)

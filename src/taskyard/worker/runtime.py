@@ -14,6 +14,7 @@ from kombu.utils.functional import retry_over_time
 
 from taskyard.core.routing import RoutingTable
 from taskyard.storage.pool import Connection, Cursor, connect_sync
+from taskyard.storage.sealing import NO_KEYS, KeyRing
 
 if TYPE_CHECKING:
     from taskyard.worker.request import AttemptRequest
@@ -40,11 +41,13 @@ class Runtime:
         worker: str,
         pool: str = "",
         table: RoutingTable | None = None,
+        ring: KeyRing = NO_KEYS,
     ) -> None:
         self.worker = worker
         self.pool = pool
         self.table = table or RoutingTable(pools={}, defaults={})
         self.database_url = database_url
+        self.ring = ring
         self.active: dict[int, AttemptRequest] = {}
         self.owed: deque[Callable[[Cursor], None]] = deque()
         self.began_at = time.monotonic()  # the latest attempt
@@ -63,7 +66,9 @@ class Runtime:
             self._inherited.append(cursor)
             cursor = None
         if cursor is None or cursor.connection.closed:
-            connection = connect_sync(self.database_url, name=f"worker {self.worker}")
+            connection = connect_sync(
+                self.database_url, name=f"worker {self.worker}", ring=self.ring
+            )
             cursor = self._local.cursor = connection.cursor()
             self._local.pid = os.getpid()
         return cursor
@@ -75,7 +80,9 @@ class Runtime:
         """
         connection: Connection | None = getattr(self._local, "effects", None)
         if connection is None or self._local.effects_pid != os.getpid() or connection.closed:
-            connection = connect_sync(self.database_url, name=f"effects {self.worker}")
+            connection = connect_sync(
+                self.database_url, name=f"effects {self.worker}", ring=self.ring
+            )
             connection.autocommit = False
             self._local.effects, self._local.effects_pid = connection, os.getpid()
         return connection

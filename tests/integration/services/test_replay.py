@@ -142,7 +142,7 @@ async def test_a_replayed_task_can_be_claimed_and_keeps_its_numbers(
         lease = attempts.claim(worker, task_id, "a.b", f"w{generation}", LeaseToken(uuid7()))
         assert lease is not None
         failure = Failure(code="KeyError", message=f"in {generation}", traceback="Traceback …")
-        assert attempts.fail(worker, task_id, lease.token, failure)
+        assert attempts.fail(worker, lease, failure)
         await again(pool, task_id)
     lease = attempts.claim(worker, task_id, "a.b", "w4", LeaseToken(uuid7()))
     assert lease is not None
@@ -170,7 +170,7 @@ async def test_an_attempt_that_was_cancelled_does_not_show_an_earlier_error(
         assert lease is not None
         if end == "retry":
             failure = Failure(code="x", message="m")
-            assert attempts.retry(worker, task_id, lease.token, failure, timedelta(0))
+            assert attempts.retry(worker, lease, failure, timedelta(0))
         else:
             assert attempts.cancel(worker, task_id, lease.token)
     first, second = await dead_letters.attempts(connection, task_id)

@@ -142,7 +142,7 @@ def test_a_heartbeat_extends_what_is_ours_and_hears_what_to_stop(worker: Cursor)
 def test_a_retry_of_a_cancelled_task_ends_it(worker: Cursor) -> None:
     """Nobody waits for another attempt."""
     lease = running(worker, cancel_requested_at="now()")
-    assert attempts.retry(worker, lease.id, lease.token, LOST, timedelta(seconds=1))
+    assert attempts.retry(worker, lease, LOST, timedelta(seconds=1))
     assert column(worker, lease, "state") == "cancelled"
 
 

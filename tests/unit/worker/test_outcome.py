@@ -8,21 +8,23 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
 from taskyard import Permanent, Retry
+from taskyard.core.errors import EncryptionKeyMissing, SealBroken
 from taskyard.core.lease import Lease, LeaseToken
+from taskyard.core.principal import DEFAULT_TENANT
 from taskyard.core.retry import RetryPolicy
 from taskyard.core.task import TaskId
 from taskyard.files import NotConfined
-from taskyard.worker.outcome import Failed, Retried, judge
+from taskyard.worker.outcome import Failed, PutOff, Retried, judge
 
 POLICY = RetryPolicy(max_attempts=3, base=timedelta(seconds=4), cap=timedelta(minutes=1))
 
 
 def verdict(
     error: Exception, *, errors: int = 0, overdue: bool = False, policy: RetryPolicy = POLICY
-) -> Failed | Retried:
+) -> Failed | Retried | PutOff:
     lease = Lease(
-        id=TaskId(uuid4()), type="a.b", token=LeaseToken(uuid4()), attempt=7, max_attempts=3,
-        errors=errors, seconds_left=None, priority=4, args={},
+        id=TaskId(uuid4()), tenant=DEFAULT_TENANT, type="a.b", token=LeaseToken(uuid4()),
+        attempt=7, max_attempts=3, errors=errors, seconds_left=None, priority=4, args={},
     )  # fmt: skip
     return judge(error, lease=lease, overdue=overdue, policy=policy, jitter=0.5)
 
@@ -83,3 +85,25 @@ def test_an_unexpected_error_keeps_its_traceback() -> None:
         failure = verdict(error).failure
     assert failure.traceback is not None
     assert len(failure.message) + len(failure.traceback) < 25_000
+
+
+def test_a_missing_key_puts_the_task_off() -> None:
+    """Whoever lacks a key leaves the task to others, also after its last attempt."""
+    outcome = verdict(EncryptionKeyMissing("sealed with the key 'k1'"), errors=99)
+    assert isinstance(outcome, PutOff)
+    assert outcome.delay == timedelta(seconds=45)
+    assert (outcome.failure.code, outcome.failure.traceback) == ("encryption-key-missing", None)
+
+
+def test_what_does_not_open_never_will() -> None:
+    """Arguments that were changed in the database make a dead letter, not a retry for ever."""
+    outcome = verdict(SealBroken("the args do not open"))
+    assert isinstance(outcome, Failed)
+    assert outcome.failure.code == "seal-broken"
+
+
+def test_the_error_of_a_task_tells_no_password() -> None:
+    """Neither the message nor the traceback, which may show the line that holds it."""
+    failure = verdict(ValueError("amqp://guest:hunter2@broker/ did not answer")).failure
+    assert "amqp://guest:***@broker/" in failure.message
+    assert "hunter2" not in f"{failure.message} {failure.traceback}"

@@ -11,12 +11,12 @@ WHERE id = %(id)s AND type = %(type)s AND state IN ('pending', 'queued')
   -- A claim that a crash undoes is a claim that never was: no need to wait for the disk, unless
   -- there may be no second one.
   AND set_config('synchronous_commit', CASE WHEN at_most_once THEN 'on' ELSE 'off' END, true) > ''
-RETURNING args, attempt, max_attempts, error_count, priority,
+RETURNING tenant, args, attempt, max_attempts, error_count, priority,
           extract(epoch FROM deadline_at - now())::double precision;
 
 -- name: find_claimed
 -- What an earlier claim with this token took, whose answer was lost with the connection.
-SELECT args, attempt, max_attempts, error_count, priority,
+SELECT tenant, args, attempt, max_attempts, error_count, priority,
        extract(epoch FROM deadline_at - now())::double precision
 FROM tasks WHERE id = %(id)s AND lease_token = %(token)s;
 
@@ -44,6 +44,19 @@ UPDATE tasks SET
     finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE now() END,
     lease_token = NULL, lease_expires_at = NULL,
     error_count = error_count + 1, error = %(error)s::jsonb,
+    reason = CASE WHEN cancel_requested_at IS NULL THEN %(reason)s
+                  ELSE 'cancelled by the caller' END,
+    due_at = now() + %(delay)s * interval '1 second'
+WHERE id = %(id)s AND lease_token = %(token)s
+RETURNING id, pg_notify('taskyard_dispatch', '');
+
+-- name: put_off
+-- Give back what cannot be run here and now, through no fault of the task: no attempt is used up.
+UPDATE tasks SET
+    state = CASE WHEN cancel_requested_at IS NULL THEN 'retrying' ELSE 'cancelled' END,
+    finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE now() END,
+    lease_token = NULL, lease_expires_at = NULL,
+    error = %(error)s::jsonb,
     reason = CASE WHEN cancel_requested_at IS NULL THEN %(reason)s
                   ELSE 'cancelled by the caller' END,
     due_at = now() + %(delay)s * interval '1 second'
@@ -104,7 +117,7 @@ RETURNING id, extract(epoch FROM now() - cancel_requested_at)::double precision 
 
 -- name: find_lost
 -- The lease of an attempt whose process was killed, for the parent that killed it.
-SELECT lease_token AS token, error_count, max_attempts FROM tasks
+SELECT tenant, lease_token AS token, error_count, max_attempts FROM tasks
 WHERE id = %(id)s AND worker = %(worker)s AND state = 'running';
 
 -- name: cancel
@@ -135,4 +148,4 @@ RETURNING cancel_requested_at IS NOT NULL;
 
 -- name: read_outcome
 -- What a Celery result backend shows of a task.
-SELECT state, type, result, error, finished_at, attempt FROM tasks WHERE id = %(id)s;
+SELECT id, tenant, state, type, result, error, finished_at, attempt FROM tasks WHERE id = %(id)s;

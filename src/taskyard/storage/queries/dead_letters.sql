@@ -3,9 +3,9 @@
 
 -- name: list_dead_letters
 -- One page, newest first: UUIDv7 ids are in the order of their making.
-SELECT id, type, pool, priority, state, reason, args, result, error, attempt, max_attempts,
-       generation, error_count, crash_count, progress, labels, worker, created_at, due_at,
-       expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at,
+SELECT id, tenant, type, pool, priority, state, reason, args, result, error, attempt,
+       max_attempts, generation, error_count, crash_count, progress, labels, worker, created_at,
+       due_at, expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at,
        notify_url
 FROM tasks
 WHERE tenant = %(tenant)s AND state IN ('failed', 'expired', 'quarantined')
@@ -52,7 +52,7 @@ LIMIT %(limit)s;
 
 -- name: next_dead_letters
 -- The next ones above an id, the oldest first, with what must be looked at before a replay.
-SELECT id, type, args, generation
+SELECT id, tenant, type, args, generation
 FROM tasks
 WHERE tenant = %(tenant)s AND state IN ('failed', 'expired', 'quarantined')
   AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s)
@@ -115,10 +115,10 @@ RETURNING id, pg_notify('taskyard_dispatch', '');
 
 -- name: list_attempts
 -- Every attempt of a task: the claim began it, the event after that ended it.
-SELECT attempt AS number, generation, worker, at AS started_at, ended_at,
+SELECT task_id AS id, tenant, attempt AS number, generation, worker, at AS started_at, ended_at,
        coalesce(outcome, 'running') AS outcome, ended_because AS reason, ended_with AS error
 FROM (
-    SELECT seq, state, attempt, generation, worker, at,
+    SELECT task_id, tenant, seq, state, attempt, generation, worker, at,
            lead(at) OVER history AS ended_at, lead(state) OVER history AS outcome,
            lead(reason) OVER history AS ended_because, lead(error) OVER history AS ended_with
     FROM task_events WHERE task_id = %(id)s AND tenant = %(tenant)s

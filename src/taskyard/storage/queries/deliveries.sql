@@ -46,7 +46,7 @@ FROM chosen
 JOIN webhook_deliveries AS taken USING (id)
 LEFT JOIN webhooks AS webhook ON webhook.id = taken.webhook_id
 WHERE delivery.id = chosen.id
-RETURNING delivery.id, delivery.webhook_id, coalesce(webhook.url, delivery.url) AS url,
+RETURNING delivery.id, delivery.tenant, delivery.webhook_id, coalesce(webhook.url, delivery.url) AS url,
           delivery.body, delivery.attempts, webhook.secret,
           CASE WHEN webhook.former_until > now() THEN webhook.former_secret END AS former_secret;
 
@@ -63,7 +63,7 @@ RETURNING id;
 
 -- name: list_deliveries
 -- One page of what was sent to an endpoint, newest first.
-SELECT id, task_id, seq, event, state, attempts, created_at, next_try_at, tried_at, finished_at,
+SELECT id, tenant, task_id, seq, event, state, attempts, created_at, next_try_at, tried_at, finished_at,
        response_status, response_body, fault
 FROM webhook_deliveries
 WHERE webhook_id = %(webhook_id)s AND tenant = %(tenant)s
@@ -83,7 +83,7 @@ WHERE id = %(id)s AND webhook_id = %(webhook_id)s AND tenant = %(tenant)s;
 UPDATE webhook_deliveries SET
     state = 'pending', attempts = 0, next_try_at = now(), finished_at = NULL, fault = NULL
 WHERE id = %(id)s AND webhook_id = %(webhook_id)s AND tenant = %(tenant)s
-RETURNING id, task_id, seq, event, state, attempts, created_at, next_try_at, tried_at, finished_at,
+RETURNING id, tenant, task_id, seq, event, state, attempts, created_at, next_try_at, tried_at, finished_at,
           response_status, response_body, fault;
 
 -- name: forget_deliveries

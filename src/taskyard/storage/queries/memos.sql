@@ -1,8 +1,8 @@
 -- What steps of tasks returned the first time.
 
 -- name: find_memo
--- The value of a step, as JSON text.
-SELECT value::text FROM task_memos WHERE task_id = %(id)s AND step = %(step)s;
+-- The value of a step.
+SELECT value FROM task_memos WHERE task_id = %(id)s AND step = %(step)s;
 
 -- name: keep_memo
 -- Keep the value of a step, if the lease is still ours. Said again it changes nothing.

@@ -2,13 +2,14 @@
 
 -- name: look_at
 -- How far each of some tasks is: its newest event, its progress, the newest line of its log.
-SELECT id, event_seq AS seq, finished_at IS NOT NULL AS ended, progress,
+SELECT id, tenant, event_seq AS seq, finished_at IS NOT NULL AS ended, progress,
        coalesce((SELECT max(number) FROM task_logs WHERE task_id = id), 0) AS line
 FROM tasks WHERE id = ANY (%(ids)s);
 
 -- name: events_behind
 -- The history of some tasks, each from behind a number on, in order.
-SELECT task_id, task_events.seq, at, state, generation, attempt, worker, reason, error, detail
+SELECT task_id AS id, tenant, task_events.seq, at, state, generation, attempt, worker, reason,
+       error, detail
 FROM unnest(%(ids)s::uuid[], %(seqs)s::integer[]) AS known (task_id, seq)
 JOIN task_events USING (task_id)
 WHERE task_events.seq > known.seq
@@ -16,7 +17,7 @@ ORDER BY task_id, task_events.seq;
 
 -- name: lines_behind
 -- The logs of some tasks, each from behind a number on, in order.
-SELECT task_id, task_logs.number, at, attempt, text, fields
+SELECT task_id, tenant, task_logs.number, at, attempt, text, fields
 FROM unnest(%(ids)s::uuid[], %(lines)s::integer[]) AS known (task_id, number)
 JOIN task_logs USING (task_id)
 WHERE task_logs.number > known.number

@@ -25,7 +25,7 @@ SELECT max(number) FROM kept;
 
 -- name: list_lines
 -- The log of a task behind a line, in order.
-SELECT number, at, attempt, text, fields FROM task_logs
+SELECT task_id, tenant, number, at, attempt, text, fields FROM task_logs
 WHERE task_id = %(id)s AND tenant = %(tenant)s AND number > %(after)s
   AND (%(types)s::text IS NULL
        OR EXISTS (SELECT FROM tasks WHERE id = %(id)s AND type || '.' ~ %(types)s))

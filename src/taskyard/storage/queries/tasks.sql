@@ -75,9 +75,9 @@ SELECT id, state, created_at, due_at FROM tasks WHERE id = ANY (%(ids)s);
 
 -- name: get_task
 -- One task, whole.
-SELECT id, type, pool, priority, state, reason, args, result, error, attempt, max_attempts,
-       generation, error_count, crash_count, progress, labels, worker, created_at, due_at,
-       expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at,
+SELECT id, tenant, type, pool, priority, state, reason, args, result, error, attempt,
+       max_attempts, generation, error_count, crash_count, progress, labels, worker, created_at,
+       due_at, expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at,
        notify_url
 FROM tasks
 WHERE id = %(id)s AND tenant = %(tenant)s
@@ -85,9 +85,9 @@ WHERE id = %(id)s AND tenant = %(tenant)s
 
 -- name: list_tasks
 -- One page, newest first: UUIDv7 ids are in the order of their making.
-SELECT id, type, pool, priority, state, reason, args, result, error, attempt, max_attempts,
-       generation, error_count, crash_count, progress, labels, worker, created_at, due_at,
-       expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at,
+SELECT id, tenant, type, pool, priority, state, reason, args, result, error, attempt,
+       max_attempts, generation, error_count, crash_count, progress, labels, worker, created_at,
+       due_at, expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at,
        notify_url
 FROM tasks
 WHERE tenant = %(tenant)s
@@ -104,7 +104,7 @@ LIMIT %(limit)s;
 
 -- name: list_events
 -- The history of one task, in order.
-SELECT seq, at, state, generation, attempt, worker, reason, error, detail
+SELECT task_id AS id, tenant, seq, at, state, generation, attempt, worker, reason, error, detail
 FROM task_events WHERE task_id = %(id)s AND tenant = %(tenant)s
   AND (%(types)s::text IS NULL
        OR EXISTS (SELECT FROM tasks WHERE id = %(id)s AND type || '.' ~ %(types)s))

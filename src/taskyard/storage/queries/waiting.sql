@@ -10,8 +10,8 @@ WHERE id = %(id)s AND tenant = %(tenant)s AND NOT watched AND finished_at IS NUL
 
 -- name: find_ended
 -- Those of some tasks that have ended, whole.
-SELECT id, type, pool, priority, state, reason, args, result, error, attempt, max_attempts,
-       generation, error_count, crash_count, progress, labels, worker, created_at, due_at,
-       expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at,
+SELECT id, tenant, type, pool, priority, state, reason, args, result, error, attempt,
+       max_attempts, generation, error_count, crash_count, progress, labels, worker, created_at,
+       due_at, expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at,
        notify_url
 FROM tasks WHERE id = ANY (%(ids)s) AND finished_at IS NOT NULL;

@@ -1,0 +1,124 @@
+"""The key ring: what callers send is closed on its way into the database, and opened behind it.
+
+AES-256-GCM (NIST SP 800-38D), with a random nonce and the place as associated data. Each place's
+tenant and id have a key of their own, derived from that of the ring by HKDF-Expand (RFC 5869): so
+however many values there are, few share a key, and random nonces never come near their limit.
+"""
+
+import base64
+import binascii
+import hmac
+import os
+from typing import Any
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from taskyard.core.errors import EncryptionKeyMissing, SealBroken
+from taskyard.core.sealed import MARK, VERSION, EncryptionKeys, Place
+
+_NONCE = 12  # bytes, as GCM wants them
+_MARKED = f'"{MARK}"'
+_BEGINNING = f'{{"{MARK}":'
+_CONTEXT = b"taskyard sealed 1\0"
+
+
+class KeyRing:
+    """Closes with the active key, opens with any."""
+
+    def __init__(self, keys: EncryptionKeys | None = None) -> None:
+        self._keys = keys or EncryptionKeys()
+        self.active = self._keys.active
+
+    def seal(self, text: str, place: Place, *, beside: str = "") -> str:
+        """Return JSON text as it is stored. `beside` is JSON text of members that stay plain.
+
+        They are members of the value, too: without an active key both are stored as one object.
+        """
+        if self.active is None:
+            whole = f"{{{beside},{text[1:]}" if beside else text
+            return _wrapped(whole) if _MARKED in whole else whole
+        sealed = f'"{VERSION}.{self.active}.{self._encrypted(self.active, text, place)}"'
+        return f"{_BEGINNING}{sealed}{',' if beside else ''}{beside}}}"
+
+    def seal_text(self, text: str, place: Place) -> str:
+        """Return text of any kind as it is stored in a text column."""
+        if self.active is None and not text.startswith(_BEGINNING):
+            return text
+        as_json = msgspec.json.encode(text).decode()
+        return _wrapped(as_json) if self.active is None else self.seal(as_json, place)
+
+    def open(self, value: Any, place: Place) -> Any:
+        """Return a stored JSON value. Raises EncryptionKeyMissing and SealBroken."""
+        if type(value) is not dict or MARK not in value:
+            return value
+        if value[MARK] is False:
+            return value.get("value")
+        opened = msgspec.json.decode(self._decrypted(value[MARK], place))
+        if len(value) == 1:
+            return opened
+        return {name: each for name, each in value.items() if name != MARK} | opened
+
+    def open_text(self, stored: str, place: Place) -> str:
+        """Return the text of a text column. Raises EncryptionKeyMissing and SealBroken."""
+        if not stored.startswith(_BEGINNING):
+            return stored
+        text = self.open(msgspec.json.decode(stored), place)
+        return text if isinstance(text, str) else stored
+
+    def told(self, value: Any, place: Place) -> Any:
+        """Return a stored object, or one whose `message` says why it cannot be read."""
+        try:
+            return self.open(value, place)
+        except (EncryptionKeyMissing, SealBroken) as error:
+            plain = {name: each for name, each in value.items() if name != MARK}
+            return plain | {"message": f"[{error.detail}]"}
+
+    def told_text(self, stored: str, place: Place) -> str:
+        """Return the text of a text column, or why it cannot be read."""
+        try:
+            return self.open_text(stored, place)
+        except (EncryptionKeyMissing, SealBroken) as error:
+            return f"[{error.detail}]"
+
+    def _encrypted(self, key_id: str, text: str, place: Place) -> str:
+        nonce = os.urandom(_NONCE)
+        sealed = self._cipher(key_id, place).encrypt(nonce, text.encode(), _associated(place))
+        return base64.b64encode(nonce + sealed).decode()
+
+    def _decrypted(self, mark: Any, place: Place) -> bytes:
+        version, key_id, body = [*str(mark).split(".", 2), "", ""][:3]
+        if version != VERSION:
+            raise SealBroken(f"the {place.field} of {place.id} is no sealed value of this version")
+        cipher = self._cipher(key_id, place)
+        try:
+            sealed = base64.b64decode(body, validate=True)
+            return cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], _associated(place))
+        except (InvalidTag, ValueError, binascii.Error):
+            raise SealBroken(
+                f"the {place.field} of {place.id} does not open with the key {key_id!r}: it was "
+                "changed, or belongs elsewhere"
+            ) from None
+
+    def _cipher(self, key_id: str, place: Place) -> AESGCM:
+        secret = self._keys.secrets.get(key_id)
+        if secret is None:
+            raise EncryptionKeyMissing(
+                f"the {place.field} of {place.id} is sealed with the key {key_id!r}, which is not "
+                "in TASKYARD_ENCRYPTION_KEYS"
+            )
+        # HKDF-Expand for one block: HMAC(key, info || 0x01).
+        info = _CONTEXT + place.tenant.encode() + b"\0" + place.id.bytes + b"\x01"
+        return AESGCM(hmac.digest(secret, info, "sha256"))
+
+
+def _wrapped(text: str) -> str:
+    return f'{_BEGINNING}false,"value":{text}}}'
+
+
+def _associated(place: Place) -> bytes:
+    return b"\0".join((place.tenant.encode(), place.id.bytes, place.field.encode()))
+
+
+NO_KEYS = KeyRing()
