@@ -51,15 +51,17 @@ async def live(connection: AsyncConnection, worker: Cursor, canary: str) -> Task
 def columns_with(connection: psycopg.Connection[Any], canary: str) -> set[str]:
     """Return which columns of the database hold a text."""
     columns = connection.execute(
-        "SELECT table_name, column_name FROM information_schema.columns"
-        " WHERE table_schema = 'public'"
+        "SELECT table_name, column_name, CASE data_type"
+        """ WHEN 'bytea' THEN format('encode(%I, ''escape'')', column_name)"""
+        """ ELSE format('%I::text', column_name) END"""
+        " FROM information_schema.columns WHERE table_schema = 'public'"
     ).fetchall()
     return {
         f"{table}.{column}"
-        for table, column in columns
+        for table, column, text in columns
         if connection.execute(
             f'SELECT EXISTS (SELECT FROM "{table}"'
-            f""" WHERE strpos("{column}"::text, '{canary}') > 0)""".encode()
+            f""" WHERE strpos({text}, '{canary}') > 0)""".encode()
         ).fetchone()
         == (True,)
     }

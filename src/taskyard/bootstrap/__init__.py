@@ -14,6 +14,7 @@ from taskyard.bootstrap.administration import (
 )
 from taskyard.bootstrap.api import asgi, open_api, serve_api
 from taskyard.bootstrap.audit import audit_entries, verify_audit
+from taskyard.bootstrap.encryption import encryption_status, reencrypt
 from taskyard.bootstrap.events import rehearse_rules, try_events
 from taskyard.bootstrap.keys import create_key, first_key, list_keys, revoke_key, rotate_key
 from taskyard.bootstrap.process import run_until_signal
@@ -42,12 +43,14 @@ __all__ = [
     "check_agreement",
     "child_environment",
     "create_key",
+    "encryption_status",
     "first_key",
     "list_keys",
     "migrate_database",
     "open_api",
     "plan_topology",
     "plan_users",
+    "reencrypt",
     "rehearse_rules",
     "revoke_key",
     "rotate_key",

@@ -10,6 +10,7 @@ from taskyard import bootstrap, logs
 from taskyard.cli import dead_letters, tasks
 from taskyard.cli.audit import audit
 from taskyard.cli.drill import drill
+from taskyard.cli.encryption import encryption
 from taskyard.cli.events import events
 from taskyard.cli.keys import keys
 from taskyard.cli.report import console, exits_cleanly
@@ -36,6 +37,7 @@ app.command(name="attempts")(dead_letters.attempts)
 app.command(name="drill")(drill)
 app.add_typer(events, name="events")
 app.add_typer(audit, name="audit")
+app.add_typer(encryption, name="encryption")
 app.add_typer(keys, name="keys")
 app.add_typer(webhooks, name="webhooks")
 

@@ -6,11 +6,13 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from psycopg.rows import class_row
 
 from taskyard.core.events import Event, EventKey, EventState
 from taskyard.core.principal import TenantId
+from taskyard.core.sealed import Place
+from taskyard.storage.opened import EVENT, opened_row
 from taskyard.storage.pool import AsyncConnection, owned_by
+from taskyard.storage.sealing import KeyRing
 from taskyard.storage.sql import queries
 
 _SQL = queries("inbox")
@@ -94,7 +96,7 @@ async def insert(connection: AsyncConnection, events: Sequence[NewEvent]) -> set
             "time": each.event.time,
             "state": each.state,
             "reason": each.reason,
-            "document": each.event.document,
+            "document": _sealed(each, tenant, connection.ring),
             "tasks": each.tasks,
         }
         for each in events
@@ -102,6 +104,11 @@ async def insert(connection: AsyncConnection, events: Sequence[NewEvent]) -> set
     given = {"events": msgspec.json.encode(found).decode()}
     cursor = await connection.execute(_SQL["insert_events"], given)
     return {EventKey(row[0]) for row in await cursor.fetchall()}
+
+
+def _sealed(each: NewEvent, tenant: TenantId, ring: KeyRing) -> msgspec.Raw:
+    text = msgspec.json.encode(each.event.document).decode()
+    return msgspec.Raw(ring.seal(text, Place(tenant, each.key, "document")).encode())
 
 
 async def find(
@@ -183,6 +190,8 @@ def _text(tasks: Sequence[EventTask]) -> str:
 async def _events(
     connection: AsyncConnection, statement: str, given: dict[str, Any]
 ) -> list[StoredEvent]:
-    async with connection.cursor(row_factory=class_row(StoredEvent)) as cursor:
+    async with connection.cursor(
+        row_factory=opened_row(StoredEvent, EVENT, identity="key")
+    ) as cursor:
         await cursor.execute(_SQL[statement], given)
         return await cursor.fetchall()

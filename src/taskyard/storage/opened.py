@@ -46,6 +46,13 @@ TASK: Mapping[str, Opener] = {
 }
 HISTORY: Mapping[str, Opener] = {"error": KeyRing.told, "detail": _with_args_before}
 ENDING: Mapping[str, Opener] = {"result": _or_unreadable}
+EVENT: Mapping[str, Opener] = {"document": KeyRing.open}
+PARKED: Mapping[str, Opener] = {
+    "document": KeyRing.open,
+    "attributes": KeyRing.open,
+    "body": KeyRing.open_bytes,
+    "detail": KeyRing.told_text,
+}
 DELIVERY: Mapping[str, Opener] = {"response_body": KeyRing.told_text}
 
 

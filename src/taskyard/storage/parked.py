@@ -1,15 +1,17 @@
 """Parked events: what arrived and waits for a person."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from psycopg.rows import class_row
 
 from taskyard.core.events import EventKey, ParkReason
+from taskyard.core.sealed import Place
+from taskyard.storage.opened import PARKED, opened_row
 from taskyard.storage.pool import AsyncConnection, owned_by
+from taskyard.storage.sealing import KeyRing
 from taskyard.storage.sql import queries
 
 _SQL = queries("parked")
@@ -74,12 +76,27 @@ async def park(connection: AsyncConnection, parked: Sequence[NewParked]) -> None
     columns: dict[str, list[Any]] = {
         _plural(name): [getattr(each, name) for each in parked] for name in names
     }
-    columns["attributes"] = [
-        None if each.attributes is None else msgspec.json.encode(each.attributes).decode()
-        for each in parked
-    ]
-    columns["tenants"] = [owned_by(connection)["tenant"]] * len(parked)
+    tenant = owned_by(connection)["tenant"]
+    columns["tenants"] = [tenant] * len(parked)
+    for name, seal in _SEALED.items():
+        columns[_plural(name)] = [
+            None
+            if (value := getattr(each, name)) is None
+            else seal(connection.ring, value, Place(tenant, each.key, name))
+            for each in parked
+        ]
     await connection.execute(_SQL["park"], columns)
+
+
+def _seal_attributes(ring: KeyRing, given: Mapping[str, Any], place: Place) -> str:
+    return ring.seal(msgspec.json.encode(given).decode(), place)
+
+
+_SEALED: Mapping[str, Callable[[KeyRing, Any, Place], Any]] = {
+    "detail": KeyRing.seal_text,
+    "attributes": _seal_attributes,
+    "body": KeyRing.seal_bytes,
+}
 
 
 def _plural(name: str) -> str:
@@ -92,7 +109,8 @@ async def page(
     """Return up to `limit` parked events, newest first; of a body the beginning only."""
     given = asdict(wanted) | {"below": below, "limit": limit, "shown": _SHOWN}
     given |= owned_by(connection)
-    return await _parked(connection, "list_parked", given)
+    found = await _parked(connection, "list_parked", given)
+    return [replace(each, body=each.body[:_SHOWN]) if each.body else each for each in found]
 
 
 async def take(
@@ -113,10 +131,14 @@ async def still(
     connection: AsyncConnection, reasons: Mapping[EventKey, tuple[ParkReason, str]]
 ) -> None:
     """Record why these stay parked after another replay."""
+    tenant, ring = owned_by(connection)["tenant"], connection.ring
     given = {
         "keys": [*reasons],
         "reasons": [reason for reason, _ in reasons.values()],
-        "details": [detail for _, detail in reasons.values()],
+        "details": [
+            ring.seal_text(detail, Place(tenant, key, "detail"))
+            for key, (_, detail) in reasons.items()
+        ],
     }
     await connection.execute(_SQL["still_parked"], given)
 
@@ -129,6 +151,6 @@ async def unpark(connection: AsyncConnection, keys: Sequence[EventKey]) -> None:
 async def _parked(
     connection: AsyncConnection, statement: str, given: dict[str, Any]
 ) -> list[Parked]:
-    async with connection.cursor(row_factory=class_row(Parked)) as cursor:
+    async with connection.cursor(row_factory=opened_row(Parked, PARKED, identity="key")) as cursor:
         await cursor.execute(_SQL[statement], given)
         return await cursor.fetchall()

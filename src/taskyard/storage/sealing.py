@@ -9,6 +9,7 @@ import base64
 import binascii
 import hmac
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -37,7 +38,7 @@ class KeyRing:
         They are members of the value, too: without an active key both are stored as one object.
         """
         if self.active is None:
-            whole = f"{{{beside},{text[1:]}" if beside else text
+            whole = _joined(beside, text) if beside else text
             return _wrapped(whole) if _MARKED in whole else whole
         sealed = f'"{VERSION}.{self.active}.{self._encrypted(self.active, text, place)}"'
         return f"{_BEGINNING}{sealed}{',' if beside else ''}{beside}}}"
@@ -46,6 +47,15 @@ class KeyRing:
         """Return text of any kind as it is stored in a text column."""
         if self.active is None and not text.startswith(_BEGINNING):
             return text
+        return self._whole(text, place)
+
+    def seal_bytes(self, given: bytes, place: Place) -> bytes:
+        """Return bytes as they are stored in a column of bytes."""
+        if self.active is None and not given.startswith(_BEGINNING.encode()):
+            return given
+        return self._whole(base64.b64encode(given).decode(), place).encode()
+
+    def _whole(self, text: str, place: Place) -> str:
         as_json = msgspec.json.encode(text).decode()
         return _wrapped(as_json) if self.active is None else self.seal(as_json, place)
 
@@ -60,12 +70,46 @@ class KeyRing:
             return opened
         return {name: each for name, each in value.items() if name != MARK} | opened
 
+    def renew(self, stored: str, place: Place, *, beside: Sequence[str] = ()) -> str:
+        """Return stored JSON text as it is stored now; the members `beside` stay plain.
+
+        It is never rebuilt: numbers keep every digit. Raises EncryptionKeyMissing and SealBroken.
+        """
+        text = self.plain(stored, place)
+        if not beside:
+            return self.seal(text, place)
+        members = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        aside = {name: members.pop(name) for name in beside if name in members}
+        inside = msgspec.json.encode(members).decode()
+        return self.seal(inside, place, beside=msgspec.json.encode(aside).decode()[1:-1])
+
+    def plain(self, stored: str, place: Place) -> str:
+        """Return the JSON text that stored JSON text stands for. Raises as `open` does."""
+        value = msgspec.json.decode(stored) if _MARKED in stored else None
+        if type(value) is not dict or MARK not in value:
+            return stored
+        members = msgspec.json.decode(stored, type=dict[str, msgspec.Raw])
+        if value[MARK] is False:
+            return bytes(members["value"]).decode()
+        opened = self._decrypted(value[MARK], place)
+        if len(members) == 1:
+            return opened.decode()
+        del members[MARK]
+        members |= msgspec.json.decode(opened, type=dict[str, msgspec.Raw])
+        return msgspec.json.encode(members).decode()
+
     def open_text(self, stored: str, place: Place) -> str:
         """Return the text of a text column. Raises EncryptionKeyMissing and SealBroken."""
         if not stored.startswith(_BEGINNING):
             return stored
         text = self.open(msgspec.json.decode(stored), place)
         return text if isinstance(text, str) else stored
+
+    def open_bytes(self, stored: bytes, place: Place) -> bytes:
+        """Return the bytes of a column of bytes. Raises EncryptionKeyMissing and SealBroken."""
+        if not stored.startswith(_BEGINNING.encode()):
+            return stored
+        return base64.b64decode(self.open_text(stored.decode(), place))
 
     def told(self, value: Any, place: Place) -> Any:
         """Return a stored object, or one whose `message` says why it cannot be read."""
@@ -111,6 +155,10 @@ class KeyRing:
         # HKDF-Expand for one block: HMAC(key, info || 0x01).
         info = _CONTEXT + place.tenant.encode() + b"\0" + place.id.bytes + b"\x01"
         return AESGCM(hmac.digest(secret, info, "sha256"))
+
+
+def _joined(members: str, others: str) -> str:
+    return f"{{{members}}}" if others == "{}" else f"{{{members},{others[1:]}"
 
 
 def _wrapped(text: str) -> str:

@@ -47,7 +47,8 @@ class LogLine:
 
 def keep(cursor: Cursor, lease: Lease, lines: Sequence[SaidLine]) -> None:
     """Add lines to the log of the task, unless the lease is gone."""
-    stored = [_stored(line, lease, ring_of(cursor)) for line in lines]
+    place, ring = Place(lease.tenant, lease.id, _SEALED), ring_of(cursor)
+    stored = [_sealed(line.text, line.fields, place, ring) for line in lines]
     given = {
         "id": lease.id,
         "token": lease.token,
@@ -60,13 +61,28 @@ def keep(cursor: Cursor, lease: Lease, lines: Sequence[SaidLine]) -> None:
     cursor.execute(_SQL["keep_lines"], given)
 
 
-def _stored(line: SaidLine, lease: Lease, ring: KeyRing) -> tuple[str, str]:
+def _sealed(text: str, fields: str, place: Place, ring: KeyRing) -> tuple[str, str]:
     """Return text and fields as they are stored: sealed, both of them stand in the fields."""
-    place = Place(lease.tenant, lease.id, _SEALED)
     if ring.active is None:
-        return line.text, ring.seal(line.fields, place)
-    said = {"text": line.text, "fields": msgspec.Raw(line.fields.encode())}
+        return text, ring.seal(fields, place)
+    said = {"text": text, "fields": msgspec.Raw(fields.encode())}
     return "", ring.seal(msgspec.json.encode(said).decode(), place)
+
+
+def renew(ring: KeyRing, row: dict[str, Any]) -> dict[str, Any]:
+    """Return text and fields of a row as they are stored now."""
+    place = Place(row["tenant"], row["id"], _SEALED)
+    return dict(
+        zip(("text", "fields"), _sealed(*_said(ring, row, place), place, ring), strict=True)
+    )
+
+
+def _said(ring: KeyRing, row: dict[str, Any], place: Place) -> tuple[str, str]:
+    plain = ring.plain(row["fields"], place)
+    if key_of(msgspec.json.decode(row["fields"])) is None:
+        return row["text"], plain
+    said = msgspec.json.decode(plain, type=dict[str, msgspec.Raw])
+    return msgspec.json.decode(said["text"], type=str), bytes(said["fields"]).decode()
 
 
 def line_of(row: dict[str, Any], ring: KeyRing) -> LogLine:

@@ -21,6 +21,7 @@ from taskyard.outbound.dial import PublicNetwork
 from taskyard.outbound.post import open_poster
 from taskyard.services import deliver, webhook_deliveries, webhooks
 from taskyard.services.deliver import Sender, forget_deliveries
+from taskyard.services.reencrypt import reencrypt
 from taskyard.services.relay import Relay
 from taskyard.services.tell import WebhookOutlet
 from taskyard.services.webhook_policy import WebhookPolicy
@@ -398,3 +399,26 @@ async def test_the_log_is_kept_for_a_week(yard: Yard, receiver: Receiver) -> Non
     )
     assert await forget_deliveries(yard.pool) == 1
     await yard.states("pending")
+
+
+async def test_secrets_and_what_waits_are_sealed_anew(yard: Yard, receiver: Receiver) -> None:
+    """A delivery that waited through a change of keys is sent, signed as before."""
+    # Given a delivery that waits, stored plain with its secret
+    _, secret = await yard.subscribe(receiver.url)
+    relay = Relay(yard.pool, WebhookOutlet(on_deliveries=lambda: None), holder=uuid4())
+    await cancelled(yard.connection, 1)
+
+    async def told() -> bool:
+        await relay.round()
+        return len(await yard.log()) == 1
+
+    await eventually(told)
+    await yard.hand_over()
+    # When all is written anew with a key
+    yard.connection.ring = ring("k1")
+    came = await reencrypt(yard.connection, on_batch=lambda *_: None)
+    assert (came["webhooks"].written, came["deliveries"].written) == (1, 1)
+    # Then who has the key sends it
+    async with dispatching(yard.pool, sealing("k1")):
+        await yard.states("delivered")
+    Verifier(secret).verify(receiver.requests[0].body, receiver.requests[0].headers)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -10,7 +11,9 @@ import pytest
 from taskyard.core.errors import EncryptionKeyMissing, SealBroken
 from taskyard.core.principal import Owner, TenantId
 from taskyard.core.task import TaskId
+from taskyard.services.reencrypt import reencrypt
 from taskyard.storage import attempts, dead_letters, memos, streams, task_logs, tasks
+from taskyard.storage.encryption import Renewal, count_keys
 from taskyard.storage.pool import AsyncConnection, Cursor, connect_sync
 from taskyard.storage.sealing import NO_KEYS, KeyRing
 from tests.encryption import claim, columns_with, files_with, live, ring
@@ -28,9 +31,9 @@ def working(database_url: str, keys: KeyRing) -> Iterator[Cursor]:
         yield cursor
 
 
-async def readings(connection: AsyncConnection, worker: Cursor, task_id: TaskId) -> str:
+async def readings(connection: AsyncConnection, worker: Cursor, task_id: TaskId) -> list[Any]:
     """Everything that can be read of a task, by everybody who reads."""
-    found = [
+    return [
         await tasks.get(connection, task_id),
         await tasks.events(connection, task_id),
         await task_logs.lines_after(connection, task_id, 0),
@@ -39,7 +42,6 @@ async def readings(connection: AsyncConnection, worker: Cursor, task_id: TaskId)
         await streams.news(connection, {task_id: streams.Known(0, 0)}),
         attempts.read_outcome(worker, task_id),
     ]
-    return "\n".join(map(str, found))
 
 
 @pytest.mark.parametrize(("keys", "seen"), [(ring("k1"), set()), (NO_KEYS, SAYS)])
@@ -53,7 +55,7 @@ async def test_the_database_holds_nothing_that_a_task_said(
     with working(database_url, keys) as worker:
         task_id = await live(connection, worker, canary)
         # When it is read, everything is there
-        told = await readings(connection, worker, task_id)
+        told = str(await readings(connection, worker, task_id))
         for words in ("args", "no", "line", "half", "said", "result"):
             assert f"{words} {canary}" in told
     # Then what the server holds is as the keys want it
@@ -77,7 +79,7 @@ async def test_keys_are_rotated_while_everything_is_read(
     with working(database_url, ring("k2", "k1")) as worker:
         connection.ring = ring("k2", "k1")
         for task_id in ids:
-            told = await readings(connection, worker, task_id)
+            told = str(await readings(connection, worker, task_id))
             assert "result words" in told
             assert "no words" in told
 
@@ -158,3 +160,78 @@ async def test_what_looks_sealed_is_what_the_caller_sent(
         assert found.args == found.result == {"$sealed": "1.k1.AAAA"}
         (line,) = await task_logs.lines_after(connection, task.id, 0)
         assert (line.text, line.fields) == ("x", {"$sealed": "1.k1.AAAA"})
+
+
+async def renew(connection: AsyncConnection, limit: int = 2) -> dict[str, Renewal]:
+    return await reencrypt(connection, on_batch=lambda *_: None, limit=limit)
+
+
+async def test_everything_is_written_anew_with_the_active_key(
+    connection: AsyncConnection, database_url: str
+) -> None:
+    """From plain to one key, to the next, and back to plain: it reads the same at every turn."""
+    with working(database_url, NO_KEYS) as worker:
+        ids = [await live(connection, worker, "words") for _ in range(3)]
+        before = [await readings(connection, worker, each) for each in ids]
+    for keys, key in ((ring("k1"), "k1"), (ring("k2", "k1"), "k2"), (ring("plain", "k2"), "plain")):
+        connection.ring = keys
+        came = await renew(connection)
+        assert sum(each.left for each in came.values()) == 0
+        counts = await count_keys(connection)
+        assert {(each.kind, each.key) for each in counts} == {
+            (kind, key) for kind in ("tasks", "history", "logs", "memos")
+        }
+        with working(database_url, keys) as worker:
+            assert [await readings(connection, worker, each) for each in ids] == before
+        # Said again there is nothing to do.
+        assert {each.written for each in (await renew(connection)).values()} == {0}
+
+
+async def test_writing_anew_goes_on_where_it_was_broken_off(
+    connection: AsyncConnection, database_url: str
+) -> None:
+    """What was done is not done again; what no key opens is left, and named."""
+    for keys in (ring("k1"), ring("lost")):
+        connection.ring = keys
+        with working(database_url, keys) as worker:
+            for _ in range(3):
+                await live(connection, worker, "words")
+    connection.ring = ring("k2", "k1")
+
+    class BrokenOffError(Exception):
+        pass
+
+    done = []
+
+    def break_off(kind: str, renewal: Renewal) -> None:
+        if renewal.written:
+            done.append(renewal.written)
+            raise BrokenOffError
+
+    with pytest.raises(BrokenOffError):
+        await reencrypt(connection, on_batch=break_off, limit=1)
+    came = await renew(connection)
+    assert (came["tasks"].written, came["tasks"].left) == (3 - done[0], 3)
+    assert "'lost'" in came["tasks"].problems[0]
+    counts = {(each.kind, each.key) for each in await count_keys(connection)}
+    assert counts == {
+        (kind, key) for kind in ("tasks", "history", "logs", "memos") for key in ("k2", "lost")
+    }
+
+
+async def test_writing_anew_keeps_every_digit(connection: AsyncConnection) -> None:
+    """A number that Python would round is what the caller sent, after any number of keys."""
+    args = '{"x": 12345678901234567890.12345678901234567890, "$sealed": 1e100}'
+    task = new(None, args=args)
+    await tasks.insert(connection, [task])
+
+    async def stored() -> str:
+        row = await (await connection.execute("SELECT args::text FROM tasks")).fetchone()
+        assert row is not None
+        return str(row[0])
+
+    before = await stored()
+    for keys in (ring("k1"), ring("k2", "k1"), ring("plain", "k2")):
+        connection.ring = keys
+        assert (await renew(connection))["tasks"].written == 1
+    assert await stored() == before

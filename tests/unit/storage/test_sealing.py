@@ -52,6 +52,13 @@ def test_text_that_was_sealed_opens_as_it_was(ring: KeyRing, text: str) -> None:
     assert ring.open_text(ring.seal_text(text, PLACE), PLACE) == text
 
 
+@given(data=st.binary() | st.builds(b'{"$sealed":'.__add__, st.binary()))
+@RINGS
+def test_bytes_that_were_sealed_open_as_they_were(ring: KeyRing, data: bytes) -> None:
+    """What could not be read as an event is kept as it arrived."""
+    assert ring.open_bytes(ring.seal_bytes(data, PLACE), PLACE) == data
+
+
 @pytest.mark.parametrize(
     "value", [{MARK: "1.k1.AAAA"}, {MARK: False, "value": 1}, {"a": {MARK: "1.k1.AAAA"}}]
 )

@@ -17,9 +17,12 @@ ON CONFLICT (key) DO UPDATE SET reason = excluded.reason, detail = excluded.deta
 
 -- name: list_parked
 -- One page, newest first, with the event where it could be read.
-SELECT key, parked_at, parked_events.reason, detail, parked_events.source, parked_events.id,
+SELECT key, parked_events.tenant, parked_at, parked_events.reason, detail, parked_events.source, parked_events.id,
        parked_events.type, content_type, content_encoding, user_id, attributes,
-       substr(body, 1, %(shown)s) AS body, size, replays, document, generation, tasks
+       -- What is sealed opens only whole.
+       CASE WHEN starts_with(encode(substr(body, 1, 11), 'escape'), '{"$sealed":') THEN body
+            ELSE substr(body, 1, %(shown)s) END AS body,
+       size, replays, document, generation, tasks
 FROM parked_events LEFT JOIN inbox_events USING (key)
 WHERE parked_events.tenant = %(tenant)s
   AND (%(below)s::uuid IS NULL OR key < %(below)s)
@@ -33,7 +36,7 @@ LIMIT %(limit)s;
 
 -- name: take_parked
 -- The next parked events, the oldest first, kept from others until the transaction ends.
-SELECT key, parked_at, parked_events.reason, detail, parked_events.source, parked_events.id,
+SELECT key, parked_events.tenant, parked_at, parked_events.reason, detail, parked_events.source, parked_events.id,
        parked_events.type, content_type, content_encoding, user_id, attributes,
        body, size, replays, document, generation, tasks
 FROM parked_events LEFT JOIN inbox_events USING (key)
