@@ -1,5 +1,6 @@
 """Keys for the tests, a task that says a canary wherever a task can, and a search for it."""
 
+import base64
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,8 @@ from taskyard.storage.pool import AsyncConnection, Cursor
 from taskyard.storage.sealing import KeyRing
 from taskyard.storage.task_logs import SaidLine
 from tests.submissions import new
+
+ENCRYPTION_KEYS = "e2e:" + base64.b64encode(b"for nothing but tests".ljust(32)).decode()
 
 
 def ring(*ids: str) -> KeyRing:

@@ -13,6 +13,7 @@ from celery.exceptions import TaskRevokedError
 from taskyard.broker.declare import connected
 from taskyard.broker.wakeup import BODY
 from taskyard.worker.backend import TaskFailed
+from tests.encryption import ENCRYPTION_KEYS
 from tests.stack import Gateway, until
 
 SOUND = {"content_type": "application/json", "content_encoding": "utf-8", "delivery_mode": 2}
@@ -23,6 +24,7 @@ def app(yard: Gateway) -> Iterator[celery.Celery]:
     """Any Celery application that was given our result backend."""
     url = yard.ready["database_url"]
     stranger = celery.Celery("stranger", result_backend=f"taskyard+{url}", set_as_current=False)
+    stranger.conf.taskyard_encryption_keys = ENCRYPTION_KEYS
     yield stranger
     stranger.backend.close()
 

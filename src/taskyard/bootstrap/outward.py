@@ -53,7 +53,10 @@ async def open_outward(given: Settings, pool: "Pool") -> AsyncIterator[Sequence[
         sender = Sender(pool, poster, policy=policy, user_agent=agent, on_finish=arrived.set)
         stack.push_async_callback(sender.close)
         published = LifecycleOutlet(
-            publisher, source=f"/{given.prefix}", patterns=given.lifecycle_events
+            publisher,
+            source=f"/{given.prefix}",
+            patterns=given.lifecycle_events,
+            discreet=policy.ring.active is not None,
         )
         told = WebhookOutlet(on_deliveries=arrived.set)
         try:

@@ -21,12 +21,22 @@ class LifecycleOutlet:
     AMQP does not tell whether anybody is bound, but returns what nobody is bound to. So of what
     nobody heard last time only the first of a kind is published, and the others only if that one
     was routed: they happened before, so whoever binds later does not miss them.
+
+    A broker keeps what it is given in plain files: `discreet` leaves results and messages out.
     """
 
     purpose = Purpose.LIFECYCLE
 
-    def __init__(self, publisher: Publisher, *, source: str, patterns: Sequence[str]) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        *,
+        source: str,
+        patterns: Sequence[str],
+        discreet: bool = False,
+    ) -> None:
         self._publisher = publisher
+        self._discreet = discreet
         self._source = source
         self._patterns = tuple(patterns)
         self._heard: set[str] = set()  # the names that somebody was bound to, the last time
@@ -86,6 +96,8 @@ class LifecycleOutlet:
             type=event_name(change),
             subject=str(change.task_id),
             time=change.at,
-            data=msgspec.json.encode(news_of(change, endings.get(change.position))),
+            data=msgspec.json.encode(
+                news_of(change, endings.get(change.position), discreet=self._discreet)
+            ),
         )
         return message_of(event)

@@ -26,7 +26,7 @@ class News(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One change of a task; `seq` numbers the changes of each task without a gap.
 
     `result` is there when the task succeeded with one of up to 16 KiB; `result_omitted` says that
-    it is larger. What does not apply is left out.
+    it is larger, or not for everybody who may read the news. What does not apply is left out.
     """
 
     id: str
@@ -59,8 +59,8 @@ async def endings_among(connection: AsyncConnection, found: Sequence[Change]) ->
     return {each.position: endings[each.task_id] for each in ends if each.task_id in endings}
 
 
-def news_of(change: Change, ending: Ending | None) -> News:
-    """Return what is told of a change."""
+def news_of(change: Change, ending: Ending | None, *, discreet: bool = False) -> News:
+    """Return what is told of a change; discreetly, that there is a result or error, not which."""
     ending = ending if change.state == State.SUCCEEDED else None
     return News(
         id=str(change.task_id),
@@ -74,12 +74,14 @@ def news_of(change: Change, ending: Ending | None) -> News:
         labels=change.labels,
         worker=change.worker,
         reason=change.reason,
-        error=_cause(change.error),
-        result=ending.result if ending else None,
-        result_omitted=ending.too_large if ending else False,
+        error=_cause(change.error, discreet=discreet),
+        result=ending.result if ending and not discreet else None,
+        result_omitted=ending is not None and (discreet or ending.too_large),
         links={"self": f"/v1/tasks/{change.task_id}"},
     )
 
 
-def _cause(error: dict[str, Any] | None) -> Cause | None:
-    return Cause(code=error["code"], message=error["message"]) if error else None
+def _cause(error: dict[str, Any] | None, *, discreet: bool) -> Cause | None:
+    if error is None:
+        return None
+    return Cause(code=error["code"], message="" if discreet else error["message"])

@@ -150,7 +150,7 @@ async def get(
 ) -> Delivery | None:
     """Return a delivery to a webhook, or None if there is none."""
     given = {"id": delivery_id, "webhook_id": webhook_id} | owned_by(connection)
-    async with connection.cursor(row_factory=class_row(Delivery)) as cursor:
+    async with connection.cursor(row_factory=opened_row(Delivery, DELIVERY)) as cursor:
         await cursor.execute(_SQL["get_delivery"], given)
         return await cursor.fetchone()
 

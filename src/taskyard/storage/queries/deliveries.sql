@@ -73,7 +73,7 @@ ORDER BY id DESC LIMIT %(limit)s;
 
 -- name: get_delivery
 -- One as the log shows it.
-SELECT id, task_id, seq, event, state, attempts, created_at, next_try_at, tried_at, finished_at,
+SELECT id, tenant, task_id, seq, event, state, attempts, created_at, next_try_at, tried_at, finished_at,
        response_status, response_body, fault
 FROM webhook_deliveries
 WHERE id = %(id)s AND webhook_id = %(webhook_id)s AND tenant = %(tenant)s;

@@ -216,6 +216,17 @@ def steps() -> dict[str, Any]:
     return {"drawn": drawn, "key": current.effect_key("charge")}
 
 
+@task("quick.confide")
+def confide(word: str) -> str:
+    """Say a word in everything in which a task can say one."""
+    current.log(f"log {word}", field=word)
+    current.progress(0.5, f"progress {word}")
+    current.once("memo", lambda: word)
+    if current.attempt < 2:
+        raise ValueError(f"error {word}")
+    return f"result {word}"
+
+
 @task("quick.talk")
 def talk(lines: int) -> None:
     """Say some lines, and how far it is."""

@@ -1,0 +1,87 @@
+"""A word that was entrusted to the gateway is in no file; the same search finds other words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import amqp
+import psycopg
+import pytest
+
+from taskyard.broker.cloudevents import lifecycle_exchange
+from taskyard.broker.declare import connected
+from tests.encryption import files_with
+from tests.stack import Gateway, until
+
+
+@contextmanager
+def listening(yard: Gateway, queue: str) -> Iterator[amqp.Channel]:
+    """A durable queue that hears every change, as a service would have it."""
+    with connected(yard.ready["amqp_url"]) as broker:
+        channel = broker.channel()
+        channel.confirm_select()
+        channel.queue_declare(queue, durable=True, auto_delete=False)
+        channel.queue_bind(queue, lifecycle_exchange(yard.env["TASKYARD_PREFIX"]), "task.#")
+        try:
+            yield channel
+        finally:
+            channel.queue_delete(queue)
+
+
+def servers_folder(yard: Gateway) -> Path:
+    """Where the private servers keep all they keep, logs too; after a checkpoint."""
+    with psycopg.connect(yard.ready["database_url"], autocommit=True) as session:
+        session.execute("CHECKPOINT")
+        (data,) = session.execute("SHOW data_directory").fetchone() or ("",)
+    return next(each for each in Path(data).parents if (each / "rabbitmq").is_dir())
+
+
+def confide(yard: Gateway, word: str, label: str) -> None:
+    """Use the gateway in every way that takes data, and read it back."""
+    labels = {"seen": label}
+    told = yard.run("quick.confide", {"word": word}, labels=labels)
+    assert told["result"] == f"result {word}"
+    assert told["args"] == {"word": word}
+    (line, *_) = yard.http.get(f"/v1/tasks/{told['id']}/log").json()["items"]
+    assert line["text"] == f"log {word}"
+    attempts = yard.http.get(f"/v1/tasks/{told['id']}/attempts").json()["items"]
+    assert attempts[0]["error"]["message"] == f"ValueError: error {word}"
+    failed = yard.run("quick.fail", {"message": word, "permanent": True}, labels=labels)
+    replay = {"args": {"message": f"again {word}", "permanent": True}}
+    assert yard.http.post(f"/v1/tasks/{failed['id']}/replay", json=replay).status_code == 202
+    yard.wait(failed["id"], "failed")
+    event = {"specversion": "1.0", "id": uuid4().hex, "source": "/s", "type": "no.rule"}
+    content_type = {"Content-Type": "application/cloudevents+json"}
+    sent = yard.http.post("/v1/events", json={**event, "data": word}, headers=content_type)
+    assert sent.status_code == 202, sent.text
+
+
+def test_what_is_entrusted_is_in_no_file(yard: Gateway) -> None:
+    """Not in Postgres' files, not in RabbitMQ's, not in a log: neither data nor errors."""
+    word, label, message = (f"{kind}{uuid4().hex}" for kind in ("word", "label", "message"))
+    queue = f"listening-{uuid4().hex}"
+    with listening(yard, queue) as channel:
+        # Given tasks, errors, progress, logs and events that hold a word, and who hears of them
+        confide(yard, word, label)
+        until(lambda: channel.queue_declare(queue, passive=True).message_count >= 9)
+        published = amqp.Message(message, delivery_mode=2)
+        channel.basic_publish_confirm(published, "", queue)
+        # When all files are searched
+        folder = servers_folder(yard)
+        found = {part for path in files_with(folder, message) for part in path.parts}
+        labelled = {part for path in files_with(folder, label) for part in path.parts}
+        # Then the search finds what is kept plain, on both servers, and the word nowhere
+        assert "rabbitmq" in found
+        assert "rabbitmq" in labelled
+        assert "pg_wal" in labelled
+        assert files_with(folder, word) == []
+    log = yard.log.read_text()
+    assert "quick.fail" in log
+    assert word not in log
+
+
+@pytest.mark.parametrize("value", [{"$sealed": "1.e2e.AAAA"}, [1.5, None, "\u20ac"], "x" * 20_000])
+def test_what_comes_back_is_what_was_sent(yard: Gateway, value: object) -> None:
+    """Whatever its form or size; what is too large to be told is only read."""
+    assert yard.run("quick.echo", {"value": value})["result"] == value
