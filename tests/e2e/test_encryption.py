@@ -1,9 +1,10 @@
 """A word that was entrusted to the gateway is in no file; the same search finds other words."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import amqp
 import psycopg
@@ -11,7 +12,9 @@ import pytest
 
 from taskyard.broker.cloudevents import lifecycle_exchange
 from taskyard.broker.declare import connected
-from tests.encryption import files_with
+from taskyard.core.sealed import Place, parse_keys
+from taskyard.storage.sealing import KeyRing
+from tests.encryption import ENCRYPTION_KEYS, files_with, ring
 from tests.stack import Gateway, until
 
 
@@ -85,3 +88,74 @@ def test_what_is_entrusted_is_in_no_file(yard: Gateway) -> None:
 def test_what_comes_back_is_what_was_sent(yard: Gateway, value: object) -> None:
     """Whatever its form or size; what is too large to be told is only read."""
     assert yard.run("quick.echo", {"value": value})["result"] == value
+
+
+def seal_args(
+    yard: Gateway, task_id: str, keys: KeyRing, *, place: Place | None = None, due: bool = True
+) -> None:
+    """Replace the arguments of a task that waits, and let it be due."""
+    place = place or Place("default", UUID(task_id), "args")
+    with psycopg.connect(yard.ready["database_url"], autocommit=True) as session:
+        session.execute(
+            "UPDATE tasks SET args = %s, due_at = CASE WHEN %s THEN now() ELSE due_at END"
+            " WHERE id = %s",
+            (keys.seal('{"value":"found"}', place), due, task_id),
+        )
+        session.execute("SELECT pg_notify('taskyard_dispatch', '')")
+
+
+def test_a_missing_key_puts_a_task_off_and_nothing_else(yard: Gateway) -> None:
+    """It is said which key; the worker goes on; with the key the task runs, its attempts unused."""
+    # Given a task whose arguments were sealed with a key that nobody has any more
+    task_id = yard.submit("quick.echo", {"value": 1}, delay="1h")["id"]
+    seal_args(yard, task_id, ring("lost"))
+    # When a worker claims it, then it is put off, and every answer names the key
+    attempts = f"/v1/tasks/{task_id}/attempts"
+    (tried,) = until(
+        lambda: yard.http.get(attempts).json()["items"],
+        satisfied=lambda items: len(items) == 1 and items[0]["outcome"] == "retrying",
+    )
+    assert tried["error"]["code"] == "encryption-key-missing"
+    assert "'lost'" in tried["error"]["message"]
+    answer = yard.http.get(f"/v1/tasks/{task_id}")
+    assert (answer.status_code, answer.json()["code"]) == (503, "encryption-key-missing")
+    assert "'lost'" in answer.json()["detail"]
+    (listed, *_) = yard.http.get("/v1/tasks", params={"state": "retrying"}).json()["items"]
+    assert (listed["id"], listed["error_count"]) == (task_id, 0)
+    assert "'lost'" in listed["args"]["message"]
+    # And the worker goes on
+    assert yard.run("quick.echo", {"value": 2})["result"] == 2
+    # When it is sealed with a key that the worker has, then it runs
+    seal_args(yard, task_id, KeyRing(parse_keys(ENCRYPTION_KEYS)))
+    assert yard.wait(task_id)["result"] == "found"
+
+
+def test_arguments_of_another_task_are_not_run(yard: Gateway) -> None:
+    """Who may write to the database cannot have a task run with what another was sent."""
+    task_id = yard.submit("quick.echo", {"value": 1}, delay="1h")["id"]
+    elsewhere = Place("default", uuid4(), "args")
+    seal_args(yard, task_id, KeyRing(parse_keys(ENCRYPTION_KEYS)), place=elsewhere)
+    listed = until(
+        lambda: yard.http.get("/v1/dead-letters", params={"code": "seal-broken"}).json()["items"]
+    )
+    assert [each["id"] for each in listed] == [task_id]
+    answer = yard.http.get(f"/v1/tasks/{task_id}")
+    assert (answer.status_code, answer.json()["code"]) == (500, "seal-broken")
+
+
+def test_who_waits_for_what_cannot_be_read_is_told_at_once(yard: Gateway) -> None:
+    """A wait ends with the same error as a read, and others go on waiting."""
+    task_id = yard.submit("quick.echo", {"value": 1}, delay="1h")["id"]
+    with ThreadPoolExecutor(1) as waiting:
+        asked = waiting.submit(yard.http.get, f"/v1/tasks/{task_id}", params={"wait": 20})
+        until(lambda: _is_watched(yard, task_id))
+        seal_args(yard, task_id, ring("lost"), due=False)
+        yard.http.post(f"/v1/tasks/{task_id}/cancel")
+        assert asked.result().status_code == 503
+    assert yard.run("quick.echo", {"value": 3})["result"] == 3
+
+
+def _is_watched(yard: Gateway, task_id: str) -> bool:
+    with psycopg.connect(yard.ready["database_url"]) as session:
+        row = session.execute("SELECT watched FROM tasks WHERE id = %s", (task_id,)).fetchone()
+        return bool(row and row[0])

@@ -92,8 +92,8 @@ class Waiting:
                     self._heard.update(ids)
                     await asyncio.sleep(_AFTER_TROUBLE)
                 else:
-                    for task in found:
-                        self._tell(task.id, task)
+                    for task_id, task in found.items():
+                        self._tell(task_id, task)
 
     def _tell(self, task_id: TaskId, task: Task | None) -> None:
         for ended in self._waiting.get(task_id, ()):
@@ -102,7 +102,10 @@ class Waiting:
 
 
 async def within(seconds: float, ended: Ended) -> Task | None:
-    """Return the task once it has ended; None when that takes longer, or this process stops."""
+    """Return the task once it has ended; None when that takes longer, or this process stops.
+
+    None at once when it cannot be read: who reads it then hears why.
+    """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             return await ended

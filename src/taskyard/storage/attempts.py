@@ -13,6 +13,7 @@ from taskyard.core.principal import TenantId
 from taskyard.core.sealed import Place
 from taskyard.core.states import State
 from taskyard.core.task import Failure, TaskId
+from taskyard.storage.failures import sealed_failure
 from taskyard.storage.opened import opened_row
 from taskyard.storage.pool import AsyncConnection, Cursor, ring_of
 from taskyard.storage.sealing import KeyRing
@@ -124,14 +125,8 @@ def cancel(cursor: Cursor, task_id: TaskId, token: LeaseToken) -> bool:
 
 
 def _failing(cursor: Cursor, lease: Lease | Lost, failure: Failure) -> dict[str, Any]:
-    """The code stays plain beside what is sealed: dead letters are searched by it."""
-    told = {"message": failure.message, "traceback": failure.traceback}
-    # Postgres refuses NUL in text; an error message may hold one.
-    shown = _json({name: each for name, each in told.items() if each is not None})
     place = Place(lease.tenant, lease.id, "error")
-    error = ring_of(cursor).seal(
-        shown.replace("\\u0000", "\\ufffd"), place, beside=f'"code":{_json(failure.code)}'
-    )
+    error = sealed_failure(failure, place, ring_of(cursor))
     return {"id": lease.id, "token": lease.token, "error": error, "reason": failure.code}
 
 

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from psycopg.rows import class_row
 
 from taskyard.core.sealed import Place
+from taskyard.core.shapes import shape
 from taskyard.core.states import State
 from taskyard.core.task import Task, TaskId
-from taskyard.storage.opened import HISTORY, opened_row
+from taskyard.storage.opened import HISTORY, LISTED, opened_row
 from taskyard.storage.pool import AsyncConnection, owned_by
 from taskyard.storage.sql import queries
 
@@ -91,7 +91,7 @@ async def page(
     """Return up to `limit` dead letters, newest first, from just below the id `before`."""
     given = asdict(wanted) | {"before": before, "limit": limit}
     given |= owned_by(connection)
-    async with connection.cursor(row_factory=opened_row(Task)) as cursor:
+    async with connection.cursor(row_factory=opened_row(Task, LISTED)) as cursor:
         await cursor.execute(_SQL["list_dead_letters"], given)
         return await cursor.fetchall()
 
@@ -99,9 +99,21 @@ async def page(
 async def groups(connection: AsyncConnection, wanted: Criteria, *, limit: int) -> list[ReasonGroup]:
     """Return up to `limit` reason groups of the newest dead letters, the largest first."""
     given = asdict(wanted) | {"newest": GROUPED, "limit": limit} | owned_by(connection)
-    async with connection.cursor(row_factory=class_row(ReasonGroup)) as cursor:
+    async with connection.cursor(row_factory=opened_row(_group, HISTORY)) as cursor:
         await cursor.execute(_SQL["group_dead_letters"], given)
         return await cursor.fetchall()
+
+
+def _group(
+    *,
+    id: TaskId,  # noqa: A002 -- the sample again, as the error belongs to it
+    tenant: str,
+    error: dict[str, Any] | None,
+    **group: Any,
+) -> ReasonGroup:
+    if error is not None:
+        group["message"] = shape(error["message"])
+    return ReasonGroup(**group)
 
 
 async def following(
@@ -109,7 +121,7 @@ async def following(
 ) -> list[Seen]:
     """Return up to `limit` dead letters above the id `after`, in order."""
     given = asdict(wanted) | {"after": after, "limit": limit} | owned_by(connection)
-    async with connection.cursor(row_factory=opened_row(Seen)) as cursor:
+    async with connection.cursor(row_factory=opened_row(Seen, LISTED)) as cursor:
         await cursor.execute(_SQL["next_dead_letters"], given)
         return await cursor.fetchall()
 

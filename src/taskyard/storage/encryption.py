@@ -11,6 +11,7 @@ from psycopg.rows import class_row, dict_row
 from taskyard.core.errors import EncryptionKeyMissing, SealBroken
 from taskyard.core.sealed import Place
 from taskyard.storage import task_logs
+from taskyard.storage.failures import renewed_failure
 from taskyard.storage.pool import AsyncConnection
 from taskyard.storage.sealing import KeyRing
 from taskyard.storage.sql import queries
@@ -83,10 +84,6 @@ def _secret(ring: KeyRing, stored: bytes, place: Place) -> bytes:
     return ring.seal_text(ring.open_text(stored.decode(), place), place).encode()
 
 
-def _error(ring: KeyRing, stored: str, place: Place) -> str:
-    return ring.renew(stored, place, beside=("code",))
-
-
 def _progress(ring: KeyRing, stored: str, place: Place) -> str:
     return ring.renew(stored, place, beside=("fraction",))
 
@@ -106,9 +103,11 @@ def _memo(ring: KeyRing, row: Row) -> Row:
 KINDS: Sequence[Kind] = (
     Kind(
         name="tasks",
-        renew=_renew(args=KeyRing.renew, result=KeyRing.renew, error=_error, progress=_progress),
+        renew=_renew(
+            args=KeyRing.renew, result=KeyRing.renew, error=renewed_failure, progress=_progress
+        ),
     ),
-    Kind(name="history", renew=_renew(error=_error, detail=_detail), lowest_number=0),
+    Kind(name="history", renew=_renew(error=renewed_failure, detail=_detail), lowest_number=0),
     Kind(name="logs", renew=task_logs.renew, lowest_number=0),
     Kind(name="memos", renew=_memo, lowest_number=""),
     Kind(name="webhooks", renew=_renew(secret=_secret, former_secret=_secret)),

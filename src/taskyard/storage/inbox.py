@@ -10,7 +10,7 @@ import msgspec
 from taskyard.core.events import Event, EventKey, EventState
 from taskyard.core.principal import TenantId
 from taskyard.core.sealed import Place
-from taskyard.storage.opened import EVENT, opened_row
+from taskyard.storage.opened import EVENT, LISTED_EVENT, opened_row
 from taskyard.storage.pool import AsyncConnection, owned_by
 from taskyard.storage.sealing import KeyRing
 from taskyard.storage.sql import queries
@@ -120,7 +120,7 @@ async def find(
         "sources": [name[0] for name in names],
         "ids": [name[1] for name in names],
     }
-    found = await _events(connection, "find_events", given)
+    found = await _events(connection, "find_events", given, listed=True)
     return {(each.source, each.id): each for each in found}
 
 
@@ -136,7 +136,7 @@ async def page(
     """Return up to `limit` events, newest first, from just below a key."""
     given = {name: getattr(wanted, name) for name in Wanted.__slots__}
     given |= {"below": below, "limit": limit} | owned_by(connection)
-    return await _events(connection, "list_events", given)
+    return await _events(connection, "list_events", given, listed=True)
 
 
 async def walk(
@@ -188,10 +188,10 @@ def _text(tasks: Sequence[EventTask]) -> str:
 
 
 async def _events(
-    connection: AsyncConnection, statement: str, given: dict[str, Any]
+    connection: AsyncConnection, statement: str, given: dict[str, Any], *, listed: bool = False
 ) -> list[StoredEvent]:
-    async with connection.cursor(
-        row_factory=opened_row(StoredEvent, EVENT, identity="key")
-    ) as cursor:
+    """Return events; of those that are only listed, what cannot be opened says so in its place."""
+    opened = opened_row(StoredEvent, LISTED_EVENT if listed else EVENT, identity="key")
+    async with connection.cursor(row_factory=opened) as cursor:
         await cursor.execute(_SQL[statement], given)
         return await cursor.fetchall()

@@ -10,12 +10,14 @@ from psycopg.rows import no_result
 
 from taskyard.core.errors import EncryptionKeyMissing, SealBroken
 from taskyard.core.sealed import Place
+from taskyard.storage.failures import told_failure
 from taskyard.storage.pool import ring_of
 from taskyard.storage.sealing import KeyRing
 
 T = TypeVar("T")
 
 Opener = Callable[[KeyRing, Any, Place], Any]
+Openers = Mapping[str, Opener]
 AnyCursor = SyncCursor[Any] | AsyncCursor[Any]
 RowMaker = Callable[[Sequence[Any]], T]
 
@@ -38,26 +40,36 @@ def _or_unreadable(ring: KeyRing, value: Any, place: Place) -> Any:
 
 
 # A caller's data is opened or it is an error; what is only told says in words why it cannot be.
-TASK: Mapping[str, Opener] = {
+TASK: Openers = {
     "args": KeyRing.open,
     "result": KeyRing.open,
-    "error": KeyRing.told,
+    "error": told_failure,
     "progress": KeyRing.told,
 }
-HISTORY: Mapping[str, Opener] = {"error": KeyRing.told, "detail": _with_args_before}
-ENDING: Mapping[str, Opener] = {"result": _or_unreadable}
-EVENT: Mapping[str, Opener] = {"document": KeyRing.open}
-PARKED: Mapping[str, Opener] = {
+# In a list one task must not stand in the way of all others.
+LISTED: Openers = {**TASK, "args": KeyRing.told, "result": KeyRing.told}
+ENDED: Openers = {**TASK, "args": _or_unreadable, "result": _or_unreadable}
+HISTORY: Openers = {"error": told_failure, "detail": _with_args_before}
+ENDING: Openers = {"result": _or_unreadable}
+EVENT: Openers = {"document": KeyRing.open}
+LISTED_EVENT: Openers = {"document": KeyRing.told}
+PARKED: Openers = {
     "document": KeyRing.open,
     "attributes": KeyRing.open,
     "body": KeyRing.open_bytes,
     "detail": KeyRing.told_text,
 }
-DELIVERY: Mapping[str, Opener] = {"response_body": KeyRing.told_text}
+LISTED_PARKED: Openers = {
+    "document": KeyRing.told,
+    "attributes": KeyRing.told,
+    "body": KeyRing.told_bytes,
+    "detail": KeyRing.told_text,
+}
+DELIVERY: Openers = {"response_body": KeyRing.told_text}
 
 
 def opened_row(
-    kind: Callable[..., T], openers: Mapping[str, Opener] = TASK, *, identity: str = "id"
+    kind: Callable[..., T], openers: Openers = TASK, *, identity: str = "id"
 ) -> Callable[[AnyCursor], RowMaker[T]]:
     """Return the row factory that makes `kind` of rows with a tenant and an id, and opens them.
 

@@ -9,7 +9,7 @@ import msgspec
 
 from taskyard.core.events import EventKey, ParkReason
 from taskyard.core.sealed import Place
-from taskyard.storage.opened import PARKED, opened_row
+from taskyard.storage.opened import LISTED_PARKED, PARKED, Openers, opened_row
 from taskyard.storage.pool import AsyncConnection, owned_by
 from taskyard.storage.sealing import KeyRing
 from taskyard.storage.sql import queries
@@ -109,7 +109,7 @@ async def page(
     """Return up to `limit` parked events, newest first; of a body the beginning only."""
     given = asdict(wanted) | {"below": below, "limit": limit, "shown": _SHOWN}
     given |= owned_by(connection)
-    found = await _parked(connection, "list_parked", given)
+    found = await _parked(connection, "list_parked", given, LISTED_PARKED)
     return [replace(each, body=each.body[:_SHOWN]) if each.body else each for each in found]
 
 
@@ -124,7 +124,7 @@ async def take(
     """Lock up to `limit` parked events above a key, the oldest first."""
     given = asdict(wanted) | {"after": after, "key": key, "limit": limit}
     given |= owned_by(connection)
-    return await _parked(connection, "take_parked", given)
+    return await _parked(connection, "take_parked", given, PARKED)
 
 
 async def still(
@@ -149,8 +149,8 @@ async def unpark(connection: AsyncConnection, keys: Sequence[EventKey]) -> None:
 
 
 async def _parked(
-    connection: AsyncConnection, statement: str, given: dict[str, Any]
+    connection: AsyncConnection, statement: str, given: dict[str, Any], openers: Openers
 ) -> list[Parked]:
-    async with connection.cursor(row_factory=opened_row(Parked, PARKED, identity="key")) as cursor:
+    async with connection.cursor(row_factory=opened_row(Parked, openers, identity="key")) as cursor:
         await cursor.execute(_SQL[statement], given)
         return await cursor.fetchall()

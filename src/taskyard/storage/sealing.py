@@ -23,6 +23,7 @@ _NONCE = 12  # bytes, as GCM wants them
 _MARKED = f'"{MARK}"'
 _BEGINNING = f'{{"{MARK}":'
 _CONTEXT = b"taskyard sealed 1\0"
+_DIGEST = b"taskyard digest 1"
 
 
 class KeyRing:
@@ -125,6 +126,19 @@ class KeyRing:
             return self.open_text(stored, place)
         except (EncryptionKeyMissing, SealBroken) as error:
             return f"[{error.detail}]"
+
+    def told_bytes(self, stored: bytes, place: Place) -> bytes:
+        """Return the bytes of a column of bytes, or why they cannot be read."""
+        try:
+            return self.open_bytes(stored, place)
+        except (EncryptionKeyMissing, SealBroken) as error:
+            return f"[{error.detail}]".encode()
+
+    def digest(self, text: str, place: Place) -> str:
+        """Return what tells texts of a tenant apart to who has not the active key."""
+        assert self.active is not None
+        given = b"\0".join((_DIGEST, place.tenant.encode(), text.encode()))
+        return hmac.digest(self._keys.secrets[self.active], given, "sha256")[:8].hex()
 
     def _encrypted(self, key_id: str, text: str, place: Place) -> str:
         nonce = os.urandom(_NONCE)

@@ -14,7 +14,7 @@ from taskyard.core.task import Accepted, Failure, NewTask, Task, TaskId
 from taskyard.core.wakeup import WakeUp
 from taskyard.storage import idempotency
 from taskyard.storage.attempts import taking_back
-from taskyard.storage.opened import HISTORY, opened_row
+from taskyard.storage.opened import HISTORY, LISTED, opened_row
 from taskyard.storage.pool import AsyncConnection, owned_by
 from taskyard.storage.sealing import KeyRing
 from taskyard.storage.sql import queries
@@ -138,7 +138,10 @@ async def page(
     created_before: datetime | None,
     limit: int,
 ) -> list[Task]:
-    """Return up to `limit` tasks, newest first, from just below the id `before`."""
+    """Return up to `limit` tasks, newest first, from just below the id `before`.
+
+    What cannot be opened says why in its place.
+    """
     given = {
         "before": before,
         "type": task_type,
@@ -150,7 +153,7 @@ async def page(
         "limit": limit,
         **owned_by(connection),
     }
-    async with connection.cursor(row_factory=opened_row(Task)) as cursor:
+    async with connection.cursor(row_factory=opened_row(Task, LISTED)) as cursor:
         await cursor.execute(_SQL["list_tasks"], given)
         return await cursor.fetchall()
 

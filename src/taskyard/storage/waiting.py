@@ -1,10 +1,11 @@
 """Tasks whose end somebody waits for."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from taskyard.core.task import Task, TaskId
 from taskyard.storage import tasks
-from taskyard.storage.opened import opened_row
+from taskyard.storage.opened import ENDED, UNREADABLE, opened_row
 from taskyard.storage.pool import AsyncConnection, owned_by
 from taskyard.storage.sql import queries
 
@@ -18,8 +19,15 @@ async def watch(connection: AsyncConnection, task_id: TaskId) -> Task | None:
     return await tasks.get(connection, task_id)
 
 
-async def find_ended(connection: AsyncConnection, ids: Sequence[TaskId]) -> list[Task]:
-    """Return those of the tasks that have ended."""
-    async with connection.cursor(row_factory=opened_row(Task)) as cursor:
+async def find_ended(
+    connection: AsyncConnection, ids: Sequence[TaskId]
+) -> dict[TaskId, Task | None]:
+    """Return those of the tasks that have ended; None for one that cannot be read."""
+    async with connection.cursor(row_factory=opened_row(_readable, ENDED)) as cursor:
         await cursor.execute(_SQL["find_ended"], {"ids": list(ids)})
-        return await cursor.fetchall()
+        return dict(await cursor.fetchall())
+
+
+def _readable(**row: Any) -> tuple[TaskId, Task | None]:
+    can_be_read = UNREADABLE not in (row["args"], row["result"])
+    return row["id"], Task(**row) if can_be_read else None

@@ -10,7 +10,8 @@ import pytest
 
 from taskyard.core.errors import EncryptionKeyMissing, SealBroken
 from taskyard.core.principal import Owner, TenantId
-from taskyard.core.task import TaskId
+from taskyard.core.shapes import shape
+from taskyard.core.task import Failure, TaskId
 from taskyard.services.reencrypt import reencrypt
 from taskyard.storage import attempts, dead_letters, memos, streams, task_logs, tasks
 from taskyard.storage.encryption import Renewal, count_keys
@@ -235,3 +236,42 @@ async def test_writing_anew_keeps_every_digit(connection: AsyncConnection) -> No
         connection.ring = keys
         assert (await renew(connection))["tasks"].written == 1
     assert await stored() == before
+
+
+MESSAGES = [
+    "row 17 of 'file 3.csv' is bad", "can't open \"a b\" and `c`", "it's 12:30:01, or 1.5,2",
+    "task 01a1fc31-7c1e-7000-8000-0123456789ab failed at 0xDEADBEEF", "deadbeef1 cafe feedbeef",
+    "", "a_'b' x'y' 'z", "größe '\u00fc' 5\u20ac", "x" * 499 + "12345", "#1 #2,3",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+async def test_the_shape_of_a_message_is_the_same_in_the_database_and_here(
+    connection: AsyncConnection, message: str
+) -> None:
+    """Whichever of the two folds it, an operator reads the same."""
+    row = await (await connection.execute("SELECT message_shape(%s)", (message,))).fetchone()
+    assert row == (shape(message),)
+
+
+async def test_dead_letters_are_grouped_though_they_cannot_be_read(
+    connection: AsyncConnection, database_url: str
+) -> None:
+    """By what went wrong, with and without a key; also after a change of keys."""
+    connection.ring = ring("k1")
+    with working(database_url, ring("k1")) as worker:
+        for number, fault in [(1, "row {} is bad"), (2, "row {} is bad"), (3, "no row {}")]:
+            task = new(None)
+            await tasks.insert(connection, [task])
+            failure = Failure(code="task-error", message=fault.format(number))
+            assert attempts.fail(worker, claim(worker, task.id), failure)
+
+    async def grouped() -> list[tuple[str, int]]:
+        found = await dead_letters.groups(connection, dead_letters.Criteria(), limit=9)
+        return [(each.message, each.count) for each in found]
+
+    assert await grouped() == [("row # is bad", 2), ("no row #", 1)]
+    for keys in (ring("k2", "k1"), ring("plain", "k2")):
+        connection.ring = keys
+        await renew(connection)
+        assert await grouped() == [("row # is bad", 2), ("no row #", 1)]

@@ -36,17 +36,19 @@ WITH matching AS MATERIALIZED (
       AND (%(finished_after)s::timestamptz IS NULL OR finished_at >= %(finished_after)s)
       AND (%(finished_before)s::timestamptz IS NULL OR finished_at < %(finished_before)s)
 )
-SELECT type, state, code, message, count(*) AS count,
+SELECT type, state, code, max(message) AS message, count(*) AS count,
        min(finished_at) AS first_seen, max(finished_at) AS last_seen,
-       max(id::text)::uuid AS sample,
+       max(id::text)::uuid AS sample, max(id::text)::uuid AS id, max(tenant) AS tenant,
+       -- Of one that is sealed the message cannot be folded here.
+       (array_agg(error ORDER BY id DESC) FILTER (WHERE error ? '$sealed'))[1] AS error,
        (SELECT count(*) FROM matching) AS total
 FROM (
-    SELECT id, type, state, finished_at, coalesce(error ->> 'code', state) AS code,
+    SELECT id, tenant, type, state, finished_at, error, coalesce(error ->> 'code', state) AS code,
            message_shape(coalesce(error ->> 'message', reason, '')) AS message
     FROM (SELECT id FROM matching ORDER BY id DESC LIMIT %(newest)s) AS newest
     JOIN tasks USING (id)
 ) AS dead_letter
-GROUP BY type, state, code, message
+GROUP BY type, state, code, coalesce(error ->> 'shape', message)
 ORDER BY count DESC, last_seen DESC
 LIMIT %(limit)s;
 
