@@ -26,7 +26,9 @@ from taskyard.services.lifecycle import LifecycleOutlet
 from taskyard.services.relay import Relay
 from taskyard.services.topology import apply_topology
 from taskyard.storage import tasks
-from taskyard.storage.pool import AsyncConnection, open_pool
+from taskyard.storage.pool import AsyncConnection, connect_sync, open_pool
+from taskyard.storage.sealing import NO_KEYS, KeyRing
+from tests.encryption import live, ring
 from tests.outward import CLAIMS, ENDS, SUCCEEDS, cancelled, eventually, new
 from tests.stack import NotifySocket, deployment, environment
 
@@ -60,14 +62,16 @@ async def consuming(
 
 @asynccontextmanager
 async def relaying(
-    database_url: str, amqp_url: str, prefix: str, *patterns: str
+    database_url: str, amqp_url: str, prefix: str, *patterns: str, keys: KeyRing = NO_KEYS
 ) -> AsyncIterator[Relay]:
     """A relay of lifecycle events."""
     async with (
-        open_pool(database_url, name="tests", size=2) as pool,
+        open_pool(database_url, name="tests", size=2, ring=keys) as pool,
         open_publisher(amqp_url, lifecycle_exchange(prefix)) as publisher,
     ):
-        outlet = LifecycleOutlet(publisher, source=f"/{prefix}", patterns=patterns)
+        outlet = LifecycleOutlet(
+            publisher, source=f"/{prefix}", patterns=patterns, discreet=keys is not NO_KEYS
+        )
         yield Relay(pool, outlet, holder=uuid4())
 
 
@@ -307,3 +311,24 @@ async def _dispatcher(database_url: str, amqp_url: str, prefix: str) -> subproce
             return process
 
     return await asyncio.to_thread(start)
+
+
+async def test_with_encryption_on_the_broker_gets_nothing_to_keep_secret(
+    connection: AsyncConnection, database_url: str, amqp_url: str, prefix: str
+) -> None:
+    """That there is a result or an error is told, not which: the broker keeps plain files."""
+    connection.ring = ring("k1")
+    async with (
+        consuming(amqp_url, prefix, "task.#") as heard,
+        relaying(database_url, amqp_url, prefix, "task.#", keys=ring("k1")) as relay,
+    ):
+        with (
+            connect_sync(database_url, name="tests", ring=ring("k1")) as opened,
+            opened.cursor() as worker,
+        ):
+            await live(connection, worker, "words")
+        await _rounds(relay, lambda: len(heard) == 6)
+    told = {message.routing_key: json.loads(message.body) for message in heard}
+    assert told["task.a.b.retrying"]["error"] == {"code": "task-error", "message": ""}
+    assert told["task.a.b.succeeded"]["result_omitted"] is True
+    assert not any(b"words" in message.body for message in heard)
