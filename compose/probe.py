@@ -36,11 +36,18 @@ def api_answers() -> bool:
 
 def broker_connected() -> bool:
     """Return whether this container has a standing connection to the broker's port."""
-    url = urlsplit(os.environ["TASKYARD_AMQP_URL"])
+    url = urlsplit(_amqp_url())
     port = url.port or _PORTS[url.scheme]
     return any(
         connects_to(port, table.read_text(encoding="ascii")) for table in _TABLES if table.exists()
     )
+
+
+def _amqp_url() -> str:
+    """Return the broker's URL, from the environment or from the file that this names."""
+    if file := os.environ.get("TASKYARD_AMQP_URL_FILE"):
+        return Path(file).read_text(encoding="utf-8").strip()
+    return os.environ["TASKYARD_AMQP_URL"]
 
 
 def connects_to(port: int, table: str) -> bool:

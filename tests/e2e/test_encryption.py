@@ -124,6 +124,7 @@ def test_a_missing_key_puts_a_task_off_and_nothing_else(yard: Gateway) -> None:
     assert (listed["id"], listed["error_count"]) == (task_id, 0)
     assert "'lost'" in listed["args"]["message"]
     # And the worker goes on
+    assert yard.http.get(f"/v1/tasks/{task_id}/log").json() == {"items": []}
     assert yard.run("quick.echo", {"value": 2})["result"] == 2
     # When it is sealed with a key that the worker has, then it runs
     seal_args(yard, task_id, KeyRing(parse_keys(ENCRYPTION_KEYS)))
@@ -141,6 +142,10 @@ def test_arguments_of_another_task_are_not_run(yard: Gateway) -> None:
     assert [each["id"] for each in listed] == [task_id]
     answer = yard.http.get(f"/v1/tasks/{task_id}")
     assert (answer.status_code, answer.json()["code"]) == (500, "seal-broken")
+    # With other arguments it can be replayed.
+    other = {"args": {"value": "mended"}}
+    assert yard.http.post(f"/v1/tasks/{task_id}/replay", json=other).status_code == 202
+    assert yard.wait(task_id)["result"] == "mended"
 
 
 def test_who_waits_for_what_cannot_be_read_is_told_at_once(yard: Gateway) -> None:
@@ -150,7 +155,7 @@ def test_who_waits_for_what_cannot_be_read_is_told_at_once(yard: Gateway) -> Non
         asked = waiting.submit(yard.http.get, f"/v1/tasks/{task_id}", params={"wait": 20})
         until(lambda: _is_watched(yard, task_id))
         seal_args(yard, task_id, ring("lost"), due=False)
-        yard.http.post(f"/v1/tasks/{task_id}/cancel")
+        assert yard.http.post(f"/v1/tasks/{task_id}/cancel").status_code == 200
         assert asked.result().status_code == 503
     assert yard.run("quick.echo", {"value": 3})["result"] == 3
 

@@ -109,7 +109,7 @@ def dead_letters_blueprint(parts: Parts) -> Blueprint:
         wanted = task_id(task)
         async with borrowed(own(parts)) as connection:
             found = await dead_letters_table.attempts(connection, wanted)
-            if not found and await tasks_table.get(connection, wanted) is None:
+            if not found and await tasks_table.get(connection, wanted, told=True) is None:
                 raise why_absent(wanted, table=parts.table, now=datetime.now(UTC))
         return respond(AttemptList(items=[attempt_view(each) for each in found]))
 

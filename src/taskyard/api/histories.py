@@ -45,7 +45,7 @@ def histories_blueprint(parts: Parts) -> Blueprint:
         wanted = task_id(task)
         async with borrowed(own(parts)) as connection:
             lines = await task_logs.lines_after(connection, wanted, 0)
-            if not lines and await tasks_table.get(connection, wanted) is None:
+            if not lines and await tasks_table.get(connection, wanted, told=True) is None:
                 raise why_absent(wanted, table=parts.table, now=datetime.now(UTC))
         return respond({"items": lines})
 
@@ -56,7 +56,7 @@ async def _stream(parts: Parts, wanted: TaskId) -> Response:
     known = last_known()
     # The watch is shared by all readers and asks nobody whose a task is.
     async with borrowed(own(parts)) as connection:
-        if await tasks_table.get(connection, wanted) is None:
+        if await tasks_table.get(connection, wanted, told=True) is None:
             raise why_absent(wanted, table=parts.table, now=datetime.now(UTC))
     found = await parts.watch.look(wanted, known)
     if found is None:

@@ -32,7 +32,7 @@ async def cancel(pool: OwnPool, task_id: TaskId) -> tuple[Receipt, Task]:
         while True:
             prevented = await tasks.cancel_unstarted(connection, task_id, "cancelled by the caller")
             interrupted = not prevented and await tasks.request_cancel(connection, task_id)
-            task = await tasks.get(connection, task_id)
+            task = await tasks.get(connection, task_id, told=True)
             if task is None:
                 raise TaskNotFound(f"there is no task {task_id}")
             if prevented or interrupted:

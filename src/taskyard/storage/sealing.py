@@ -9,16 +9,19 @@ import base64
 import binascii
 import hmac
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from psycopg import DataError
 
 from taskyard.core.errors import EncryptionKeyMissing, SealBroken
 from taskyard.core.sealed import MARK, VERSION, EncryptionKeys, Place
 
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _NONCE = 12  # bytes, as GCM wants them
 _MARKED = f'"{MARK}"'
 _BEGINNING = f'{{"{MARK}":'
@@ -37,10 +40,13 @@ class KeyRing:
         """Return JSON text as it is stored. `beside` is JSON text of members that stay plain.
 
         They are members of the value, too: without an active key both are stored as one object.
+        Raises DataError for what Postgres would refuse, sealed or not.
         """
         if self.active is None:
             whole = _joined(beside, text) if beside else text
             return _wrapped(whole) if _MARKED in whole else whole
+        if "\\u0000" in text and _NUL.search(text):
+            raise DataError("NUL cannot be stored")  # as Postgres says of what it can read
         sealed = f'"{VERSION}.{self.active}.{self._encrypted(self.active, text, place)}"'
         return f"{_BEGINNING}{sealed}{',' if beside else ''}{beside}}}"
 

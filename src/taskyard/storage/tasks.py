@@ -14,7 +14,7 @@ from taskyard.core.task import Accepted, Failure, NewTask, Task, TaskId
 from taskyard.core.wakeup import WakeUp
 from taskyard.storage import idempotency
 from taskyard.storage.attempts import taking_back
-from taskyard.storage.opened import HISTORY, LISTED, opened_row
+from taskyard.storage.opened import HISTORY, LISTED, TASK, opened_row
 from taskyard.storage.pool import AsyncConnection, owned_by
 from taskyard.storage.sealing import KeyRing
 from taskyard.storage.sql import queries
@@ -119,9 +119,12 @@ def _accepted(row: tuple[Any, ...]) -> Accepted:
     return Accepted(id=row[0], state=State(row[1]), created_at=row[2], due_at=row[3])
 
 
-async def get(connection: AsyncConnection, task_id: TaskId) -> Task | None:
-    """Return one task, or None."""
-    async with connection.cursor(row_factory=opened_row(Task)) as cursor:
+async def get(connection: AsyncConnection, task_id: TaskId, *, told: bool = False) -> Task | None:
+    """Return one task, or None. Raises EncryptionKeyMissing and SealBroken.
+
+    With `told`, what cannot be opened says why in its place.
+    """
+    async with connection.cursor(row_factory=opened_row(Task, LISTED if told else TASK)) as cursor:
         await cursor.execute(_SQL["get_task"], {"id": task_id} | owned_by(connection))
         return await cursor.fetchone()
 

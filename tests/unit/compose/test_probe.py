@@ -46,6 +46,20 @@ def test_a_standing_connection_is_well(
 
 
 @linux_only
+def test_the_url_may_stand_in_a_file(
+    probe: ModuleType, server: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As a secret that the engine hands out."""
+    host, port = server.getsockname()
+    (tmp_path / "amqp-url").write_text(f"amqp://guest@{host}:{port}/\n")
+    monkeypatch.delenv("TASKYARD_AMQP_URL", raising=False)
+    monkeypatch.setenv("TASKYARD_AMQP_URL_FILE", str(tmp_path / "amqp-url"))
+
+    with socket.create_connection((host, port)):
+        assert probe.broker_connected()
+
+
+@linux_only
 def test_a_port_that_only_listens_is_not_a_connection(
     probe: ModuleType, server: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg import DataError
 
 from taskyard.core.errors import EncryptionKeyMissing, SealBroken
 from taskyard.core.sealed import MARK, EncryptionKeys, Place, key_of
@@ -139,3 +140,22 @@ def test_what_is_only_told_says_why_it_cannot_be_read() -> None:
     assert told["code"] == "task-error"
     assert "'k1'" in told["message"]
     assert "'k1'" in YOUNG.told_text(OLD.seal_text("words", PLACE), PLACE)
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        (r'"a\u0000b"', False),
+        (r'"\\\u0000"', False),
+        (r'"\\u0000"', True),
+        (r'{"\u0000":1}', False),
+        ('"plain"', True),
+    ],
+)
+def test_what_postgres_would_refuse_is_refused_sealed_as_well(text: str, stored: bool) -> None:
+    """Else it could never be stored plain again, and callers would hear another answer."""
+    if stored:
+        assert json.loads(OLD.plain(OLD.seal(text, PLACE), PLACE)) == json.loads(text)
+    else:
+        with pytest.raises(DataError):
+            OLD.seal(text, PLACE)
