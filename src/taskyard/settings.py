@@ -19,9 +19,9 @@ from taskyard.core.webhooks import pattern_problem
 from taskyard.setting import Setting, one_of, yes_or_no
 from taskyard.settings_security import SECURITY
 from taskyard.redaction import redacted
+from taskyard.secret_files import FILE_SUFFIX, text_of
 
 PREFIX = "TASKYARD_"
-FILE_SUFFIX = "_FILE"  # of a variable that names the file which holds a secret setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -303,10 +303,11 @@ def load(environ: Mapping[str, str]) -> Settings:
     for name, setting in SETTINGS.items():
         variable = PREFIX + name.upper()
         try:
-            text = _given(environ, variable, setting)
+            text = text_of(environ, variable, secret=setting.secret)
         except ValueError as error:
             faults.append(Fault(variable + FILE_SUFFIX, str(error)))
             continue
+        text = setting.default if text is None else text
         if text is None:
             faults.append(Fault(variable, f"is not set; it is {setting.meaning}"))
             continue
@@ -320,24 +321,3 @@ def load(environ: Mapping[str, str]) -> Settings:
     if wrong := (*connections.faults(given), *production.faults(given)):
         raise InvalidSettings("the settings are not valid", faults=wrong)
     return given
-
-
-def _given(environ: Mapping[str, str], variable: str, setting: Setting) -> str | None:
-    """Return the text of a setting, from its variable or from the file of a secret."""
-    named = environ.get(variable + FILE_SUFFIX)
-    if named is None:
-        return environ.get(variable, setting.default)
-    if not setting.secret:
-        raise ValueError(f"is set, but {variable} is no secret; set it itself")
-    if variable in environ:
-        raise ValueError(f"and {variable} are both set; set one of them")
-    try:
-        return Path(named).read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-        raise ValueError(f"names the file {named!r}, which cannot be read: {why}") from None
-
-
-def is_given(environ: Mapping[str, str], variable: str) -> bool:
-    """Return whether a variable is set, or one that names a file for it."""
-    return variable in environ or variable + FILE_SUFFIX in environ

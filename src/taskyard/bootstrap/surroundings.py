@@ -14,7 +14,8 @@ from taskyard.core.issuer import Issuer
 from taskyard.core.routing import RoutingTable
 from taskyard.issuer_files import read_issuers
 from taskyard.routing_files import read_routing
-from taskyard.settings import FILE_SUFFIX, Settings, is_given, load
+from taskyard.secret_files import FILE_SUFFIX, is_given
+from taskyard.settings import Settings, load
 
 if TYPE_CHECKING:
     from taskyard.storage.sealing import KeyRing

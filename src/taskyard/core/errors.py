@@ -272,11 +272,7 @@ class OutcomeUnknown(Unavailable):
 
 
 class EncryptionKeyMissing(Unavailable):
-    """What was asked for is encrypted with a key that this deployment does not have any more.
-
-    The detail names the key. It can be read again once the operator has put the key back into
-    TASKYARD_ENCRYPTION_KEYS.
-    """
+    """What is asked for is encrypted with a key that TASKYARD_ENCRYPTION_KEYS does not name now."""
 
     code = "encryption-key-missing"
     title = "An encryption key is missing"

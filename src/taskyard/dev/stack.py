@@ -13,6 +13,7 @@ from typing import Any
 from taskyard.dev import processes
 from taskyard.dev.roles import Role, RoleFailed, Supervised
 from taskyard.dev.servers import Servers, start_servers
+from taskyard.redaction import redacted
 
 VHOST = "taskyard"
 PREFERRED_PORT = 8000
@@ -175,8 +176,10 @@ class Stack:
             return
         say(f"ready: the API is at {self.api_url}, its documentation at {self.api_url}/docs")
         if not self._command:
-            say(f"RabbitMQ {servers.amqp_url(VHOST)}")
-            say(f"Postgres {servers.database_url}")
+            # Passwords of private servers are there to be used; others are not ours to show.
+            amqp_url, database_url = servers.amqp_url(VHOST), servers.database_url
+            say(f"RabbitMQ {amqp_url if servers.rabbitmq else redacted(amqp_url)}")
+            say(f"Postgres {database_url if servers.postgres else redacted(database_url)}")
             say("Ctrl-C stops everything")
 
 

@@ -11,7 +11,6 @@ from typing import assert_never
 from uuid import uuid4
 
 import structlog
-from standardwebhooks.webhooks import Webhook as Signer
 
 from taskyard.core.errors import (
     EncryptionKeyMissing,
@@ -21,6 +20,7 @@ from taskyard.core.errors import (
 )
 from taskyard.core.webhooks import Answer, Delivered, GiveUp, TryAgain, Verdict, judge
 from taskyard.outbound.post import Poster
+from taskyard.services.signing import signed
 from taskyard.services.webhook_policy import WebhookPolicy
 from taskyard.stopping import end
 from taskyard.storage import deliveries, webhooks
@@ -93,9 +93,8 @@ class Sender:
         try:
             if problem := self._policy.url_problem(due.url):
                 return Answer(fault=f"its URL may not be called: it {problem}")
-            place = deliveries.body_place(due.tenant, due.id)
-            body = self._policy.ring.open_text(due.body, place)
-            headers = self._headers(due, body, datetime.now(UTC))
+            body, headers = signed(due, policy=self._policy, now=datetime.now(UTC))
+            headers["User-Agent"] = self._user_agent
             return await self._poster.post(due.url, body.encode(), headers)
         except (EncryptionKeyMissing, SealBroken, Misconfigured) as error:
             log.error("a delivery cannot be made", delivery=due.id, error=error.detail)
@@ -103,27 +102,6 @@ class Sender:
         except Exception as error:
             log.exception("an attempt failed in an unforeseen way", delivery=due.id)
             return Answer(fault=f"a fault of ours: {type(error).__name__}")
-
-    def _secrets(self, due: Due) -> list[str]:
-        if due.webhook_id is None:
-            if self._policy.notify_secret is None:
-                raise Misconfigured("TASKYARD_NOTIFY_SECRET is not set")
-            return [self._policy.notify_secret]
-        place = webhooks.secret_place(due.tenant, due.webhook_id)
-        stored = [each for each in (due.secret, due.former_secret) if each is not None]
-        return [self._policy.ring.open_text(each.decode(), place) for each in stored]
-
-    def _headers(self, due: Due, body: str, now: datetime) -> dict[str, str]:
-        """Return the headers of Standard Webhooks, with a signature for each live secret."""
-        secrets = self._secrets(due)
-        signed = (Signer(each).sign(str(due.id), now, body) for each in secrets)
-        return {
-            "webhook-id": str(due.id),
-            "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": " ".join(signed),
-            "Content-Type": "application/json",
-            "User-Agent": self._user_agent,
-        }
 
     async def _finish(self, due: Due, answer: Answer, verdict: Verdict) -> None:
         async with borrowed(self._pool) as connection, connection.transaction():
