@@ -7,11 +7,15 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """How one setting is read, and what it means to a user."""
+    """How one setting is read, and what it means to a user.
+
+    A secret one may stand in a file, which the variable with _FILE behind its name names.
+    """
 
     parse: Callable[[str], Any]
     meaning: str
     default: str | None = None
+    secret: bool = False
 
 
 def one_of(*choices: str) -> Callable[[str], str]:

@@ -16,10 +16,10 @@ from taskyard.core.errors import Fault, InvalidSettings
 from taskyard.core.principal import DEFAULT_TENANT, TENANT, TenantId
 from taskyard.core.sealed import EncryptionKeys, parse_keys
 from taskyard.core.webhooks import pattern_problem
-from taskyard.setting import Setting, one_of, yes_or_no
-from taskyard.settings_security import SECURITY
 from taskyard.redaction import redacted
 from taskyard.secret_files import FILE_SUFFIX, text_of
+from taskyard.setting import Setting, one_of, yes_or_no
+from taskyard.settings_security import SECURITY
 
 PREFIX = "TASKYARD_"
 
@@ -72,28 +72,19 @@ class Settings:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be seen anywhere: passwords, keys, secrets."""
-        passwords = [urlsplit(url).password or "" for url in (self.database_url, self.amqp_url)]
+        urls = (self.database_url, self.amqp_url, self.amqp_admin)
+        passwords = [urlsplit(url).password or "" for url in urls]
         keys = [base64.b64encode(key).decode() for key in self.encryption_keys.secrets.values()]
         pepper = self.key_pepper.decode(errors="replace")
-        found = [*passwords, *map(unquote, passwords), *keys, self.notify_secret or "", pepper]
+        found = [
+            *passwords, *map(unquote, passwords), *keys, *self.session_keys,
+            self.notify_secret or "", pepper,
+        ]  # fmt: skip
         return tuple(filter(None, found))
 
     def __repr__(self) -> str:
         shown = (f"{each.name}={getattr(self, each.name)!r}" for each in fields(self) if each.repr)
         return f"Settings({redacted(', '.join(shown))})"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """How one setting is read, and what it means to a user.
-
-    A secret one may stand in a file, which the variable with _FILE behind its name names.
-    """
-
-    parse: Callable[[str], Any]
-    meaning: str
-    default: str | None = None
-    secret: bool = False
 
 
 def _url(*schemes: str) -> Callable[[str], str]:
@@ -246,6 +237,7 @@ SETTINGS: Mapping[str, Setting] = {
         parse=access.session_keys,
         default="",
         meaning="keys that sign the sessions of the dashboard; the first one signs",
+        secret=True,
     ),
     "public_url": Setting(
         parse=access.public_url,

@@ -57,6 +57,7 @@ SECURITY: Mapping[str, Setting] = {
         parse=_administration,
         default="rabbitmqctl",
         meaning="how users are made: the URL of the management API, or the command rabbitmqctl",
+        secret=True,
     ),
     **{name: Setting(parse=_file, default="", meaning=meaning) for name, meaning in _FILES.items()},
 }

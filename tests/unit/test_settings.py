@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from taskyard.core.errors import InvalidSettings, Misconfigured
-from taskyard.dev.up import up
-from taskyard.core.errors import InvalidSettings
 from taskyard.core.sealed import EncryptionKeys
+from taskyard.dev.up import up
 from taskyard.redaction import redactor
 from taskyard.settings import SETTINGS, Settings, load
 
@@ -151,6 +150,8 @@ def test_who_makes_the_users_is_a_command_or_a_url(value: str) -> None:
     assert "TASKYARD_AMQP_ADMIN: is neither" in str(caught.value.faults[0])
     assert "hunter2" not in str(caught.value.faults[0])
     assert load(GOOD).amqp_admin == "rabbitmqctl"
+
+
 SECRETS = [name for name, setting in SETTINGS.items() if setting.secret]
 CANARY = "hunter2-hunter2-hunter2-hunter2"
 TEXTS = {
@@ -159,6 +160,8 @@ TEXTS = {
     "encryption_keys": "k1:" + base64.b64encode(CANARY.encode().ljust(32)).decode(),
     "notify_secret": "whsec_" + base64.b64encode(CANARY.encode()).decode(),
     "key_pepper": CANARY * 2,
+    "session_keys": CANARY * 2,
+    "amqp_admin": f"https://admin:{CANARY}@localhost",
 }
 
 

@@ -14,8 +14,7 @@ import structlog
 from taskyard import logs, notify
 from taskyard.bootstrap.identity import open_identity
 from taskyard.bootstrap.process import beside, settle
-from taskyard.bootstrap.surroundings import issuers, routing, settings
-from taskyard.bootstrap.surroundings import key_ring, routing, settings
+from taskyard.bootstrap.surroundings import issuers, key_ring, routing, settings
 from taskyard.core.errors import StorageUnavailable
 from taskyard.settings import Settings
 

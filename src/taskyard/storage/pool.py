@@ -33,8 +33,8 @@ _KEEPALIVE: dict[str, Any] = {
 class AsyncConnection(psycopg.AsyncConnection[Any]):
     """A connection, and the keys with which values are closed and opened over it.
 
-    While it is borrowed on somebody's behalf, `owner` says whose rows it sees, and `actor` who asks,
-    as the audit log names them.
+    While it is borrowed on somebody's behalf, `owner` says whose rows it sees, and `actor` who
+    asks, as the audit log names them.
     """
 
     owner: Owner | None = None
