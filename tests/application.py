@@ -18,7 +18,7 @@ from taskyard.core.principal import DEFAULT_TENANT, Principal, Scope
 from taskyard.core.routing import Pool, RoutingTable
 from taskyard.dev.processes import free_port
 from taskyard.services.catalog import Catalog
-from taskyard.services.dispatch import open_fresh
+from taskyard.services.fresh import open_fresh
 from taskyard.services.intake import open_intake
 from taskyard.services.stream import open_stream
 from taskyard.services.waiting import open_waiting

@@ -67,14 +67,16 @@ class Taskyard:
         return row[0]  # type: ignore[no-any-return, index]
 
     def fill(self, count: int) -> None:
-        """Submit in batches, and wait until the broker has confirmed every wake-up."""
+        """Submit in batches, and wait until the broker holds its window of them."""
         for begin in range(0, count, _LARGEST_BATCH):
             submit_batches(self, size=min(_LARGEST_BATCH, count - begin), batches=1)
-        wait_until(
-            lambda: self._number("SELECT count(*) FROM tasks WHERE state <> 'queued'") == 0,
-            within=IDLE_WITHIN,
-            what="every wake-up to be confirmed",
-        )
+        counts = deque([-1, -2, -3], maxlen=3)
+
+        def settled() -> bool:
+            counts.append(self._number("SELECT count(*) FROM tasks WHERE state = 'queued'"))
+            return counts[-1] > 0 and len(set(counts)) == 1
+
+        wait_until(settled, within=IDLE_WITHIN, what="the broker to hold what it may")
 
     def clear(self) -> None:
         """Empty tables and queue, once what a departed client left under way has settled.

@@ -140,6 +140,8 @@ _POOL: Mapping[str, Reader] = {
     "queue_type": _choice(QueueType),
     "prefetch": integer(1, 1000),
     "drain": duration,
+    "window": integer(1, 20_000),
+    "ageing": duration,
 }
 
 _TASK: Mapping[str, Reader] = {

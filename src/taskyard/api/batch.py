@@ -23,7 +23,7 @@ from taskyard.core.idempotency import (
     read_key,
 )
 from taskyard.core.task import Accepted, NewTask, Repeated
-from taskyard.services.dispatch import HOLD
+from taskyard.services.fresh import HOLD
 from taskyard.services.idempotency import first_replies, keyed_request, with_key
 from taskyard.services.intake import Stored
 from taskyard.services.submit import prepare

@@ -26,8 +26,8 @@ from taskyard.core.errors import (
 )
 from taskyard.core.events import LARGEST_EVENT, Event, EventKey, NotAnEvent, ParkReason
 from taskyard.services.cloudevents import BATCH, Delivery, decode, read
-from taskyard.services.dispatch import HOLD
 from taskyard.services.event_document import to_event
+from taskyard.services.fresh import HOLD
 from taskyard.services.ingest import Ingest
 
 MOST_EVENTS = 1_000

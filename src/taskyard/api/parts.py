@@ -9,7 +9,7 @@ from taskyard.broker.publisher import Publisher
 from taskyard.core.routing import RoutingTable
 from taskyard.services.authenticate import Authenticator
 from taskyard.services.catalog import Catalog
-from taskyard.services.dispatch import FreshWakeUps
+from taskyard.services.fresh import FreshWakeUps
 from taskyard.services.intake import Intake
 from taskyard.services.stream import Stream
 from taskyard.services.waiting import Waiting

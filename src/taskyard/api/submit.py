@@ -14,7 +14,7 @@ from taskyard.api.views import AcceptedView
 from taskyard.core.errors import Refused
 from taskyard.core.idempotency import KeyedRequest
 from taskyard.core.task import Repeated, Task
-from taskyard.services.dispatch import HOLD
+from taskyard.services.fresh import HOLD
 from taskyard.services.idempotency import first_replies, keyed_request, with_key
 from taskyard.services.submit import Submission, prepare
 from taskyard.services.waiting import at_its_end, within

@@ -39,7 +39,7 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
     from taskyard.broker.publisher import open_publisher
     from taskyard.broker.wakeup import exchange_name
     from taskyard.services.catalog import Catalog
-    from taskyard.services.dispatch import open_fresh
+    from taskyard.services.fresh import open_fresh
     from taskyard.services.intake import open_intake
     from taskyard.services.stream import open_stream
     from taskyard.services.waiting import open_waiting

@@ -31,7 +31,11 @@ class QueueType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """One pool: its queue's patterns and how its workers run."""
+    """One pool: its queue's patterns, how its workers run, and who comes next.
+
+    `window` is how many wake-ups the broker may hold of it; without one, it is measured. Waiting
+    raises a task by one level of priority for each `ageing`.
+    """
 
     name: str
     tasks: tuple[str, ...]
@@ -41,6 +45,8 @@ class Pool:
     queue_type: QueueType = QueueType.AUTO
     prefetch: int = 1
     drain: timedelta = timedelta(seconds=30)
+    window: int | None = None
+    ageing: timedelta = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from taskyard.broker.publisher import Publisher
 from taskyard.core.errors import StorageUnavailable
 from taskyard.core.routing import RoutingTable
 from taskyard.dispatcher.outward import Duty
-from taskyard.services.dispatch import dispatch_pending
+from taskyard.services.fill import Filler
 from taskyard.services.reap import REAP_EVERY, Reaper
 from taskyard.services.reconcile import CHECK_EVERY, Reconciler
 from taskyard.services.retain import forget_events, forget_keys, rest_after, retain
@@ -22,7 +22,7 @@ from taskyard.storage.pool import Pool, borrowed
 
 log = structlog.get_logger(__name__)
 
-_LOOK_EVERY = 1.0  # seconds; for rows whose publisher died or whose wait is over
+_LOOK_EVERY = 1.0  # seconds
 _AFTER_TROUBLE = 1.0
 _ROWS_AT_ONCE = 500
 
@@ -43,6 +43,7 @@ class Dispatcher:
         self._database_url = database_url
         self._pool = pool
         self._publisher = publisher
+        self._filler = Filler(connections=pool, publisher=publisher, table=table)
         self._reaper = Reaper(pool)
         self._reconciler = reconciler
         self._table = table
@@ -82,8 +83,8 @@ class Dispatcher:
 
     async def _publish(self) -> None:
         await self._publisher.connected.wait()
-        if await dispatch_pending(publisher=self._publisher, pool=self._pool) == 0:
-            await _wait(self._pending, _LOOK_EVERY)
+        if wait := await self._filler.fill():
+            await _wait(self._pending, wait)
 
     async def _keep_dates(self) -> None:
         async with borrowed(self._pool) as connection:

@@ -17,7 +17,7 @@ from taskyard.core.errors import (
 )
 from taskyard.core.task import Accepted, NewTask, TaskId
 from taskyard.services.backlog import Backlog
-from taskyard.services.dispatch import FreshWakeUps
+from taskyard.services.fresh import FreshWakeUps
 from taskyard.stopping import end
 from taskyard.storage import tasks as tasks_table
 from taskyard.storage.pool import Pool, borrowed
@@ -56,7 +56,7 @@ class Intake:
         if len(self._waiting) >= _MOST_WAITING:
             raise Overloaded("too many submissions wait for the database; try again in a second")
         stored: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
-        self._waiting.append((task, stored))
+        self._waiting.append((self._fresh.held(task), stored))
         self._arrived.set()
         outcome = await stored
         if isinstance(outcome, TaskyardError):
@@ -68,7 +68,8 @@ class Intake:
         self._backlog.admit()
         outcomes: list[Stored] = []
         for start in range(0, len(tasks), _ROWS_PER_INSERT):
-            part = asyncio.ensure_future(self._insert(tasks[start : start + _ROWS_PER_INSERT]))
+            rows = [self._fresh.held(task) for task in tasks[start : start + _ROWS_PER_INSERT]]
+            part = asyncio.ensure_future(self._insert(rows))
             outcomes += await asyncio.shield(part)
         return outcomes
 

@@ -19,7 +19,7 @@ from taskyard.core.routing import Pool, RoutingTable
 from taskyard.core.wakeup import WakeUp
 from taskyard.services.pools import PoolStatus, survey
 from taskyard.services.topology import apply_topology
-from taskyard.storage import reconciliation
+from taskyard.storage import reconciliation, windows
 from taskyard.storage.pool import Pool as ConnectionPool
 from taskyard.storage.pool import borrowed, connect
 
@@ -84,6 +84,7 @@ class Reconciler:
         missing = await self._missing(pool, depth)
         lost = min(missing, suspected, _MOST_AT_ONCE)
         async with borrowed(self.connections) as connection:
+            await windows.count_consumers(connection, pool.name, depth.consumers)
             await reconciliation.suspect(connection, pool.name, missing)
             wakeups = (
                 await reconciliation.take_overdue(

@@ -208,15 +208,6 @@ async def expire_due(connection: AsyncConnection, *, limit: int) -> int:
     return (await connection.execute(_SQL["expire_due"], {"limit": limit})).rowcount
 
 
-async def take_pending(connection: AsyncConnection, *, limit: int, hold: float) -> list[WakeUp]:
-    """Take the most urgent wake-ups, and keep others away from them for `hold` seconds."""
-    cursor = await connection.execute(_SQL["take_pending"], {"limit": limit, "hold": hold})
-    rows = await cursor.fetchall()
-    taken = [WakeUp(id=row[0], type=row[1], priority=row[2], attempt=row[3]) for row in rows]
-    # An UPDATE returns its rows in any order; the id breaks ties by age.
-    return sorted(taken, key=lambda wakeup: (-wakeup.priority, wakeup.id))
-
-
 async def mark_queued(connection: AsyncConnection, published: Sequence[WakeUp]) -> None:
     """Record that the broker confirmed these wake-ups."""
     given = {

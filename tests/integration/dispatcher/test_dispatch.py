@@ -17,9 +17,10 @@ from taskyard.broker.wakeup import BODY, exchange_name, fault, queue_name
 from taskyard.core.errors import InvalidRequest, OutcomeUnknown, StorageUnavailable
 from taskyard.core.routing import Pool, RoutingTable
 from taskyard.core.task import Accepted, NewTask, TaskId
+from taskyard.core.wakeup import WakeUp
 from taskyard.dev.processes import free_port
 from taskyard.dispatcher import Dispatcher
-from taskyard.services.dispatch import HOLD, open_fresh
+from taskyard.services.fresh import HOLD, open_fresh
 from taskyard.services.intake import open_intake
 from taskyard.services.reconcile import Reconciler
 from taskyard.services.topology import apply_topology
@@ -28,7 +29,8 @@ from taskyard.storage import tasks as tasks_table
 from taskyard.storage.pool import open_pool
 
 Connection = psycopg.AsyncConnection[Any]
-TABLE = RoutingTable(pools={"p": Pool(name="p", tasks=("a.*",), modules=("m",))}, defaults={})
+POOL = Pool(name="p", tasks=("a.*",), modules=("m",), window=5_000)
+TABLE = RoutingTable(pools={"p": POOL}, defaults={})
 
 
 def new(**changes: Any) -> NewTask:
@@ -192,7 +194,7 @@ async def test_a_late_mark_does_not_hide_that_another_wake_up_is_due(
     """The wake-up was taken, the task ran and waits for its next one: the mark is of the first."""
     task = new()
     await tasks_table.insert(connection, [task])
-    [published] = await tasks_table.take_pending(connection, limit=1, hold=HOLD)
+    published = WakeUp(id=task.id, type=task.type, priority=task.priority)
     for state in ("running", "retrying", "pending"):
         await connection.execute(
             "UPDATE tasks SET state = %(state)s, attempt = 1,"
@@ -228,7 +230,7 @@ async def test_a_caller_that_hangs_up_does_not_strand_its_task(
 async def test_two_dispatchers_share_the_work(
     connection: Connection, database_url: str, amqp_url: str, prefix: str
 ) -> None:
-    """Each wake-up is published once: rows are taken with SKIP LOCKED."""
+    """Each wake-up is published once: a pool is taken with SKIP LOCKED."""
     async with intake_of(database_url, amqp_url, prefix) as intake:
         await intake.store_batch([new() for _ in range(2_000)])
     async with (

@@ -16,7 +16,7 @@ from taskyard.broker.publisher import open_publisher
 from taskyard.broker.wakeup import exchange_name, queue_name
 from taskyard.core.routing import Pool, RoutingTable
 from taskyard.core.task import NewTask, TaskId
-from taskyard.services.dispatch import dispatch_pending
+from taskyard.services.fill import IDLE, Filler
 from taskyard.services.reconcile import Reconciler
 from taskyard.services.topology import apply_topology
 from taskyard.storage import reconciliation, tasks
@@ -24,7 +24,8 @@ from taskyard.storage.pool import open_pool
 from taskyard.storage.reconciliation import Reckoning
 
 Connection = psycopg.AsyncConnection[Any]
-TABLE = RoutingTable(pools={"p": Pool(name="p", tasks=("a.*",), modules=("m",))}, defaults={})
+POOL = Pool(name="p", tasks=("a.*",), modules=("m",), window=5_000)
+TABLE = RoutingTable(pools={"p": POOL}, defaults={})
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,11 @@ class Yard:
         rows = [replace(new, id=TaskId(uuid4())) for _ in range(count)]
         await tasks.insert(self.connection, rows)
         await self.reconciler.publisher.connected.wait()
-        given = {
-            "publisher": self.reconciler.publisher,
-            "pool": self.reconciler.connections,
-        }
-        while await dispatch_pending(**given):
+        reconciler = self.reconciler
+        filler = Filler(
+            connections=reconciler.connections, publisher=reconciler.publisher, table=TABLE
+        )
+        while await filler.fill() != IDLE:
             pass
         await self.connection.execute(
             "UPDATE tasks SET queued_at = queued_at - %s * interval '1 s' WHERE state = 'queued'",

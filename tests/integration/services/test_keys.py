@@ -20,7 +20,7 @@ from taskyard.core.errors import (
 )
 from taskyard.core.task import Accepted, Repeated, TaskId
 from taskyard.dev.processes import free_port
-from taskyard.services.dispatch import HOLD, open_fresh
+from taskyard.services.fresh import HOLD, open_fresh
 from taskyard.services.intake import Intake, open_intake
 from taskyard.storage.pool import open_pool
 from tests.submissions import count, new

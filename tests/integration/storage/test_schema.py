@@ -161,7 +161,6 @@ def _parameters(statement: str) -> set[str]:
 @pytest.mark.parametrize(
     ("name", "values", "index"),
     [
-        ("take_pending", {"limit": 10, "hold": 1}, "tasks_to_publish"),
         ("promote_due", {"limit": 10}, "tasks_to_promote"),
         ("expire_due", {"limit": 10}, "tasks_to_expire"),
         ("next_deadline", {}, "tasks_to_promote"),

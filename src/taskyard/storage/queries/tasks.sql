@@ -128,16 +128,6 @@ WHERE id IN (
     FOR UPDATE SKIP LOCKED)
 RETURNING id;
 
--- name: take_pending
--- Take the most urgent wake-ups to publish, and keep other dispatchers away from them for a while.
-UPDATE tasks SET publish_at = now() + %(hold)s * interval '1 second'
-WHERE id IN (
-    SELECT id FROM tasks
-    WHERE state = 'pending' AND publish_at <= now()
-    ORDER BY priority DESC, publish_at LIMIT %(limit)s
-    FOR UPDATE SKIP LOCKED)
-RETURNING id, type, priority, attempt;
-
 -- name: mark_queued
 -- The broker confirmed these wake-ups. A worker may have claimed some already: those are left, also
 -- if they are pending again, because that wake-up is spent.

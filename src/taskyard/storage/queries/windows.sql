@@ -1,0 +1,95 @@
+-- The windows of the pools: what the broker holds of each, and who comes next.
+
+-- name: waiting_pools
+-- The pools in which something waits to be published, found one after the other by index.
+WITH RECURSIVE waiting AS (
+    (SELECT pool FROM tasks WHERE state = 'pending' ORDER BY pool LIMIT 1)
+    UNION ALL
+    SELECT (SELECT tasks.pool FROM tasks
+            WHERE state = 'pending' AND tasks.pool > waiting.pool ORDER BY tasks.pool LIMIT 1)
+    FROM waiting WHERE waiting.pool IS NOT NULL
+)
+SELECT pool FROM waiting WHERE pool IS NOT NULL;
+
+-- name: know_window
+-- A row for a pool.
+INSERT INTO pool_windows (pool, size) VALUES (%(pool)s, %(size)s) ON CONFLICT DO NOTHING;
+
+-- name: take_window
+-- Keep a pool's window for this round; no row while another dispatcher has it. What the broker holds
+-- are the tasks it has confirmed and nobody has claimed.
+SELECT consumers, filled, rate, virtual_time,
+       extract(epoch FROM now() - looked_at)::double precision AS seconds,
+       (SELECT count(*) FROM (
+            SELECT FROM tasks WHERE state = 'queued' AND tasks.pool = pool_windows.pool
+            LIMIT %(most)s) AS queued) AS queued
+FROM pool_windows WHERE pool = %(pool)s
+FOR UPDATE SKIP LOCKED;
+
+-- name: read_lines
+-- The heads of the lines in which a pool's tasks wait, one line for each tenant and level, with what
+-- each tenant had so far. Lines are found by index, one from the other, and of each so much is read
+-- that all together have twice the room: a round costs what the window holds, not what waits.
+WITH RECURSIVE found AS (
+    (SELECT tenant, priority + boost AS level FROM tasks
+     WHERE state = 'pending' AND pool = %(pool)s
+       AND (tenant, priority + boost) > (%(after)s, 9::smallint)
+     ORDER BY tenant, priority + boost LIMIT 1)
+    UNION ALL
+    SELECT following.* FROM found CROSS JOIN LATERAL (
+        SELECT tasks.tenant, priority + boost AS level FROM tasks
+        WHERE state = 'pending' AND pool = %(pool)s
+          AND (tasks.tenant, priority + boost) > (found.tenant, found.level)
+        ORDER BY tasks.tenant, priority + boost LIMIT 1) AS following
+), lines AS MATERIALIZED (
+    SELECT * FROM found LIMIT %(lines)s
+), each AS MATERIALIZED (
+    SELECT greatest(2, ceil(2.0 * %(room)s / greatest(1, count(*))))::bigint AS rows FROM lines
+)
+SELECT lines.tenant, lines.level, coalesce(tenants.weight, 1)::double precision, shares.spent,
+       extract(epoch FROM now() - shares.served_at)::double precision,
+       (SELECT rows FROM each), head.*
+FROM lines
+LEFT JOIN tenants ON tenants.name = lines.tenant
+LEFT JOIN tenant_shares AS shares ON shares.pool = %(pool)s AND shares.tenant = lines.tenant
+LEFT JOIN LATERAL (
+    SELECT id, type, attempt, extract(epoch FROM now() - due_at)::double precision
+    FROM tasks
+    WHERE state = 'pending' AND pool = %(pool)s AND tasks.tenant = lines.tenant
+      AND priority + boost = lines.level AND publish_at <= now()
+    ORDER BY publish_at LIMIT (SELECT rows FROM each)) AS head ON true;
+
+-- name: keep_window
+-- End a round: what the broker holds now, and how fast it is claimed.
+UPDATE pool_windows SET size = %(size)s, filled = %(filled)s, rate = %(rate)s,
+                        virtual_time = %(virtual_time)s, looked_at = now()
+WHERE pool = %(pool)s AND set_config('synchronous_commit', 'off', true) > '';
+
+-- name: keep_shares
+-- What tenants have had after a round.
+INSERT INTO tenant_shares (pool, tenant, spent, served_at)
+SELECT %(pool)s, tenant, spent, now()
+FROM unnest(%(tenants)s::text[], %(spent)s::double precision[]) AS given (tenant, spent)
+ON CONFLICT (pool, tenant) DO UPDATE SET spent = excluded.spent, served_at = excluded.served_at;
+
+-- name: forget_shares
+-- Tenants that have had nothing for a while begin anew, as all others are.
+DELETE FROM tenant_shares WHERE served_at < now() - interval '1 hour';
+
+-- name: read_rooms
+-- How many wake-ups more the broker may hold of each pool; -1 when tasks wait for room already. A
+-- pool that no dispatcher has looked at yet is given a small window.
+SELECT pool, CASE
+    WHEN EXISTS (SELECT FROM tasks
+                 WHERE state = 'pending' AND tasks.pool = asked.pool AND publish_at <= now()) THEN -1
+    ELSE greatest(0, coalesce(size, %(unknown)s) - (
+        SELECT count(*) FROM (
+            SELECT FROM tasks WHERE state = 'queued' AND tasks.pool = asked.pool
+            LIMIT coalesce(size, %(unknown)s)) AS queued))
+    END::integer AS room
+FROM unnest(%(pools)s::text[]) AS asked (pool) LEFT JOIN pool_windows USING (pool);
+
+-- name: count_consumers
+-- Remember how many workers a pool has.
+UPDATE pool_windows SET consumers = %(consumers)s
+WHERE pool = %(pool)s AND consumers <> %(consumers)s;
