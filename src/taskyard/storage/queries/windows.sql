@@ -22,7 +22,7 @@ SELECT consumers, filled, rate, virtual_time,
        extract(epoch FROM now() - looked_at)::double precision AS seconds,
        (SELECT count(*) FROM (
             SELECT FROM tasks WHERE state = 'queued' AND tasks.pool = pool_windows.pool
-            LIMIT %(most)s) AS queued) AS queued
+            ORDER BY queued_at LIMIT %(most)s) AS queued) AS queued
 FROM pool_windows WHERE pool = %(pool)s
 FOR UPDATE SKIP LOCKED;
 
@@ -78,14 +78,16 @@ DELETE FROM tenant_shares WHERE served_at < now() - interval '1 hour';
 
 -- name: read_rooms
 -- How many wake-ups more the broker may hold of each pool; -1 when tasks wait for room already. A
--- pool that no dispatcher has looked at yet is given a small window.
+-- pool that no dispatcher has looked at yet is given a small window. An order is asked for so that
+-- the index is used, whatever the statistics of an hour ago say.
 SELECT pool, CASE
-    WHEN EXISTS (SELECT FROM tasks
-                 WHERE state = 'pending' AND tasks.pool = asked.pool AND publish_at <= now()) THEN -1
+    WHEN (SELECT true FROM tasks
+          WHERE state = 'pending' AND tasks.pool = asked.pool AND publish_at <= now()
+          ORDER BY tasks.tenant, priority + boost, publish_at LIMIT 1) THEN -1
     ELSE greatest(0, coalesce(size, %(unknown)s) - (
         SELECT count(*) FROM (
             SELECT FROM tasks WHERE state = 'queued' AND tasks.pool = asked.pool
-            LIMIT coalesce(size, %(unknown)s)) AS queued))
+            ORDER BY queued_at LIMIT coalesce(size, %(unknown)s)) AS queued))
     END::integer AS room
 FROM unnest(%(pools)s::text[]) AS asked (pool) LEFT JOIN pool_windows USING (pool);
 

@@ -1,0 +1,256 @@
+"""The windows on real servers: what the broker holds, and who comes next."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from taskyard.broker.declare import connected
+from taskyard.broker.publisher import Publisher, open_publisher
+from taskyard.broker.wakeup import exchange_name, queue_name
+from taskyard.core.principal import TenantId
+from taskyard.core.routing import Pool, RoutingTable
+from taskyard.core.task import NewTask, TaskId
+from taskyard.services.fill import IDLE, Filler
+from taskyard.services.fresh import HOLD, open_fresh
+from taskyard.services.intake import open_intake
+from taskyard.services.topology import apply_topology
+from taskyard.storage import tasks, windows
+from taskyard.storage.pool import Pool as ConnectionPool
+from taskyard.storage.pool import open_pool
+from taskyard.storage.sql import queries
+
+Connection = psycopg.AsyncConnection[Any]
+
+WINDOW = 20
+POOL = Pool(name="p", tasks=("a.*",), modules=("m",), window=WINDOW, ageing=timedelta(minutes=1))
+TABLE = RoutingTable(pools={"p": POOL}, defaults={})
+
+
+@dataclass
+class Yard:
+    """A pool without workers: the test takes its wake-ups, as a worker would claim them."""
+
+    connection: Connection
+    pool: ConnectionPool
+    publisher: Publisher
+    amqp_url: str
+    queue: str
+    tenants: dict[TaskId, str] = field(default_factory=dict)
+
+    def filler(self) -> Filler:
+        return Filler(connections=self.pool, publisher=self.publisher, table=TABLE)
+
+    async def store(self, tenant: str, count: int, **changes: Any) -> list[TaskId]:
+        given = NewTask(
+            id=TaskId(uuid4()), type="a.b", pool="p", priority=4, args="{}", labels="{}",
+            max_attempts=3, tenant=TenantId(tenant),
+        )  # fmt: skip
+        rows = [replace(given, id=TaskId(uuid4()), **changes) for _ in range(count)]
+        await tasks.insert(self.connection, rows)
+        self.tenants |= {row.id: tenant for row in rows}
+        return [row.id for row in rows]
+
+    async def fill(self) -> None:
+        await self.publisher.connected.wait()
+        filler = self.filler()
+        while await filler.fill() == 0.0:
+            pass
+
+    async def claim(self, count: int) -> list[TaskId]:
+        """Take wake-ups out of the queue, in its order, and begin their tasks."""
+        found = []
+        with connected(self.amqp_url) as broker:
+            channel = broker.channel()
+            while len(found) < count and (message := channel.basic_get(self.queue, no_ack=True)):
+                found.append(TaskId(message.properties["application_headers"]["id"]))
+        await self.connection.execute(
+            "UPDATE tasks SET state = 'running', lease_token = id, lease_expires_at = now()"
+            " WHERE id = ANY (%s)",
+            (found,),
+        )
+        return [next(known for known in self.tenants if str(known) == each) for each in found]
+
+    async def count(self, state: str) -> int:
+        row = await (
+            await self.connection.execute("SELECT count(*) FROM tasks WHERE state = %s", (state,))
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+@pytest.fixture
+async def yard(
+    connection: Connection, database_url: str, amqp_url: str, prefix: str
+) -> AsyncIterator[Yard]:
+    await apply_topology(connection, amqp_url=amqp_url, table=TABLE, prefix=prefix)
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(open_pool(database_url, name="tests", size=4))
+        exchange = exchange_name(prefix)
+        publisher = await stack.enter_async_context(open_publisher(amqp_url, exchange))
+        yield Yard(connection, pool, publisher, amqp_url, queue_name(prefix, "p"))
+
+
+async def test_the_broker_holds_a_window_and_no_more(yard: Yard) -> None:
+    """What is claimed is made up for in the next round."""
+    await yard.store("noisy", 500)
+    await yard.fill()
+    assert await yard.count("queued") == WINDOW
+    assert len(await yard.claim(5)) == 5
+    assert await yard.count("queued") == WINDOW - 5
+    await yard.fill()
+    assert await yard.count("queued") == WINDOW
+    assert len(await yard.claim(500)) == WINDOW
+
+
+async def test_a_tenants_one_task_is_not_delayed_by_anothers_thousands(yard: Yard) -> None:
+    """It waits for what the broker held when it came, and for one turn of the other tenant."""
+    await yard.store("noisy", 3_000)
+    await yard.fill()
+    await yard.claim(10)
+    await yard.fill()
+    await yard.store("quiet", 1)
+    began = []
+    for _ in range(5):
+        began += [yard.tenants[each] for each in await yard.claim(10)]
+        await yard.fill()
+    assert began.index("quiet") <= WINDOW + 1
+
+
+async def test_tenants_share_by_weight_over_many_rounds(yard: Yard) -> None:
+    """Three to one, though each round is small and any dispatcher may do it."""
+    await yard.connection.execute("INSERT INTO tenants (name, weight) VALUES ('gold', 3)")
+    for tenant in ("gold", "iron"):
+        await yard.store(tenant, 300)
+    await yard.fill()
+    began: Counter[str] = Counter()
+    for _ in range(40):
+        began.update(yard.tenants[each] for each in await yard.claim(5))
+        await yard.fill()
+    assert 148 <= began["gold"] <= 152
+
+
+async def test_the_urgent_passes_all_that_waits(yard: Yard) -> None:
+    """And what the broker holds: it is behind nothing but what has begun."""
+    await yard.store("noisy", 200)
+    await yard.fill()
+    [urgent] = await yard.store("noisy", 1, priority=9)
+    await yard.claim(1)
+    await yard.fill()
+    assert await yard.claim(1) == [urgent]
+
+
+async def test_who_waited_long_passes_later_and_more_urgent_ones(yard: Yard) -> None:
+    """In the broker too: it is published with the level that it has risen to."""
+    [old] = await yard.store("noisy", 1, priority=0)
+    await yard.connection.execute("UPDATE tasks SET due_at = now() - interval '10 minutes'")
+    await yard.store("noisy", 200, priority=8)
+    await yard.fill()
+    assert await yard.claim(1) == [old]
+
+
+async def test_an_api_publishes_at_once_only_while_there_is_room(yard: Yard) -> None:
+    """Beyond the window its rows wait for their turn, in the broker's stead."""
+    await windows.know(yard.connection, "p", size=WINDOW)
+    async with (
+        open_fresh(publisher=yard.publisher, pool=yard.pool) as fresh,
+        open_intake(yard.pool, fresh, largest_backlog=10_000) as intake,
+    ):
+        await yard.publisher.connected.wait()
+        [first] = await intake.store_batch([_new(hold=HOLD)])
+        await _until(yard, "queued", 1)
+        for _ in range(30):
+            await intake.store_batch([_new(hold=HOLD) for _ in range(10)])
+    assert 1 <= await yard.count("queued") <= WINDOW + 16
+    assert await yard.count("pending") >= 301 - WINDOW - 16
+    row = await (
+        await yard.connection.execute(
+            "SELECT count(*) FROM tasks WHERE state = 'pending' AND publish_at > now()"
+        )
+    ).fetchone()
+    assert row == (0,)
+    assert first
+
+
+async def test_while_others_wait_a_fresh_task_waits_behind_them(yard: Yard) -> None:
+    """Room that was just made is theirs."""
+    await yard.store("noisy", 100)
+    await yard.fill()
+    await yard.claim(10)
+    assert await windows.rooms(yard.connection, ["p"], unknown=16) == {"p": -1}
+
+
+async def test_room_is_what_the_broker_may_hold_more(yard: Yard) -> None:
+    """Of a pool that nobody has looked at, a little."""
+    assert await windows.rooms(yard.connection, ["p", "q"], unknown=16) == {"p": 16, "q": 16}
+    await yard.store("noisy", 7)
+    await yard.fill()
+    assert await windows.rooms(yard.connection, ["p"], unknown=16) == {"p": WINDOW - 7}
+
+
+async def test_a_pool_that_another_dispatcher_fills_is_left_to_it(yard: Yard) -> None:
+    """Nobody waits for it, and nothing is published twice."""
+    await yard.store("noisy", 100)
+    await windows.know(yard.connection, "p", size=WINDOW)
+    await yard.publisher.connected.wait()
+    async with yard.connection.transaction():
+        assert await windows.take(yard.connection, "p", largest=WINDOW) is not None
+        assert 0.0 < await yard.filler().fill() < IDLE
+    assert await yard.count("queued") == 0
+
+
+async def test_a_round_costs_what_the_window_holds(yard: Yard) -> None:
+    """However many wait: no statement of a round reads more rows of tasks than a few windows."""
+    for tenant in ("a", "b", "c"):
+        await yard.store(tenant, 3_000, priority=3)
+        await yard.store(tenant, 1_000)
+    await yard.fill()
+    await yard.connection.execute("ANALYZE tasks")
+    asked = {
+        "pool": "p", "room": WINDOW, "after": "", "lines": 1000, "most": WINDOW + 5,
+        "pools": ["p"], "unknown": 16,
+    }  # fmt: skip
+    for name in ("waiting_pools", "take_window", "read_lines", "read_rooms"):
+        statement = "EXPLAIN (ANALYZE, FORMAT JSON) " + queries("windows")[name]
+        async with yard.connection.transaction(force_rollback=True):
+            row = await (await yard.connection.execute(statement.encode(), asked)).fetchone()
+        assert row is not None
+        scans = list(_scans(row[0][0]["Plan"]))
+        assert scans, name
+        assert all(scan["Node Type"] != "Seq Scan" for scan in scans), json.dumps(scans)
+        assert sum(_read(scan) for scan in scans) <= 5 * WINDOW, json.dumps(scans)
+
+
+def _scans(node: dict[str, Any]) -> Any:
+    if node.get("Relation Name") == "tasks":
+        yield node
+    for child in node.get("Plans", []):
+        yield from _scans(child)
+
+
+def _read(scan: dict[str, Any]) -> float:
+    return float(
+        scan["Actual Loops"] * (scan["Actual Rows"] + scan.get("Rows Removed by Filter", 0))
+    )
+
+
+def _new(**changes: Any) -> NewTask:
+    return NewTask(
+        id=TaskId(uuid4()), type="a.b", pool="p", priority=4, args="{}", labels="{}",
+        max_attempts=3, **changes,
+    )  # fmt: skip
+
+
+async def _until(yard: Yard, state: str, expected: int) -> None:
+    deadline = asyncio.get_running_loop().time() + 10
+    while await yard.count(state) != expected:
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.01)
