@@ -17,6 +17,7 @@ from taskyard.api.headers import register_headers
 from taskyard.api.health import health_blueprint
 from taskyard.api.histories import histories_blueprint
 from taskyard.api.methods import register_options
+from taskyard.api.order import order_blueprint
 from taskyard.api.parked_events import parked_events_blueprint
 from taskyard.api.parts import Parts
 from taskyard.api.streams import streams_blueprint
@@ -39,6 +40,7 @@ def create_app(parts: Parts) -> Quart:
     for blueprint in (
         submit_blueprint(parts),
         tasks_blueprint(parts),
+        order_blueprint(parts),
         histories_blueprint(parts),
         streams_blueprint(parts),
         batch_blueprint(parts),

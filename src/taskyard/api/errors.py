@@ -37,6 +37,7 @@ STATUS: dict[type[TaskyardError], int] = {
     errors.WebhookDisabled: 409,
     errors.EventNotFound: 404,
     errors.TooLate: 409,
+    errors.AlreadyStarted: 409,
     errors.NotReplayable: 409,
     errors.StorageUnavailable: 503,
     errors.BrokerUnavailable: 503,

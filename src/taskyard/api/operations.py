@@ -19,6 +19,7 @@ from taskyard.api.operation import (
     WAIT,
     Operation,
 )
+from taskyard.api.order_operations import ORDER_OPERATIONS
 from taskyard.api.stream_operations import STREAM_OPERATIONS
 from taskyard.api.webhook_operations import WEBHOOK_OPERATIONS
 from taskyard.core.principal import Scope
@@ -137,6 +138,7 @@ OPERATIONS: tuple[Operation, ...] = (
         also=(202,),
         refusals={**NO_TASK, 409: ("too-late",), **AWAY},
     ),
+    *ORDER_OPERATIONS,
     *DEAD_LETTER_OPERATIONS,
     *STREAM_OPERATIONS,
     *WEBHOOK_OPERATIONS,

@@ -41,6 +41,7 @@ def links(task_id: str) -> dict[str, str]:
         "attempts": f"/v1/tasks/{task_id}/attempts",
         "cancel": f"/v1/tasks/{task_id}/cancel",
         "replay": f"/v1/tasks/{task_id}/replay",
+        "reprioritise": f"/v1/tasks/{task_id}/reprioritise",
     }
 
 

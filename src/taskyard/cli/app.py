@@ -30,6 +30,7 @@ app = typer.Typer(
 app.add_typer(topology, name="topology")
 app.add_typer(tasks.tasks, name="tasks")
 app.command(name="pools")(tasks.pools)
+app.command(name="reprioritise")(tasks.reprioritise)
 app.command(name="watch")(watch)
 app.add_typer(dead_letters.dead_letters, name="dead-letters")
 app.command(name="replay")(dead_letters.replay)

@@ -87,6 +87,17 @@ def cancel(task: Annotated[str, typer.Argument(metavar="ID")], api: Api = DEFAUL
 
 
 @exits_cleanly
+def reprioritise(
+    task: Annotated[str, typer.Argument(metavar="ID")],
+    priority: Annotated[int, typer.Argument(min=0, max=9, help="Larger is more urgent.")],
+    api: Api = DEFAULT_API,
+) -> None:
+    """Give a task that waits another priority."""
+    with reach(api) as client:
+        print_json(client.reprioritise(task, priority))
+
+
+@exits_cleanly
 def pools(as_json: Json = False, api: Api = DEFAULT_API) -> None:
     """Show the pools: what waits, who consumes, what runs."""
     with reach(api) as client:

@@ -174,6 +174,10 @@ class AsyncClient:
         """Cancel a task; raises TaskyardProblem with code `too-late` when it has ended."""
         return await self._ask(operations.cancel(task_id))
 
+    async def reprioritise(self, task_id: str, priority: int) -> Task:
+        """Give a task that waits another priority, and return it."""
+        return await self._ask(operations.reprioritise(task_id, priority))
+
     async def replay(
         self,
         task_id: str,

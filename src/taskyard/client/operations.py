@@ -137,6 +137,12 @@ def cancel(task_id: str) -> Call[Receipt]:
     return Call(post(f"/v1/tasks/{segment(task_id)}/cancel"), Receipt)
 
 
+def reprioritise(task_id: str, priority: int) -> Call[Task]:
+    """Give a task that waits another priority; said twice, it is the same."""
+    body = body_of({"priority": priority})
+    return Call(post(f"/v1/tasks/{segment(task_id)}/reprioritise", body), Task)
+
+
 def replay(task_id: str, *, args: Mapping[str, Any] | None, priority: int | None) -> Call[Task]:
     """Let a task that ended badly run again."""
     body = body_of(given({"args": args, "priority": priority}))

@@ -162,6 +162,10 @@ class Client:
         """Cancel a task; raises TaskyardProblem with code `too-late` when it has ended."""
         return self._ask(operations.cancel(task_id))
 
+    def reprioritise(self, task_id: str, priority: int) -> Task:
+        """Give a task that waits another priority, and return it."""
+        return self._ask(operations.reprioritise(task_id, priority))
+
     def replay(
         self,
         task_id: str,

@@ -20,6 +20,7 @@
     │   ├── WebhookNotFound          webhook-not-found
     │   ├── DeliveryNotFound         delivery-not-found
     │   ├── WebhookDisabled          webhook-disabled
+    │   ├── AlreadyStarted           already-started
     │   └── TooLate                  too-late
     ├── Unavailable                  a part we need does not answer; safe to try again
     │   ├── StorageUnavailable       storage-unavailable
@@ -210,6 +211,13 @@ class WebhookDisabled(Refused):
 
     code = "webhook-disabled"
     title = "The webhook is disabled"
+
+
+class AlreadyStarted(Refused):
+    """The task runs: only what waits has a place in the order. What runs can be cancelled."""
+
+    code = "already-started"
+    title = "The task has already started"
 
 
 class TooLate(Refused):

@@ -179,6 +179,13 @@ async def cancel_unstarted(connection: AsyncConnection, task_id: TaskId, reason:
     return await cursor.fetchone() is not None
 
 
+async def reprioritise(connection: AsyncConnection, task_id: TaskId, priority: int) -> bool:
+    """Give a task that waits another priority; return whether it waits."""
+    given = {"id": task_id, "priority": priority} | owned_by(connection)
+    cursor = await connection.execute(_SQL["reprioritise"], given)
+    return await cursor.fetchone() is not None
+
+
 async def request_cancel(connection: AsyncConnection, task_id: TaskId) -> bool:
     """Ask for a running task to be stopped; return whether it runs."""
     given = {"id": task_id} | owned_by(connection)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -16,16 +16,17 @@ import pytest
 from taskyard.broker.declare import connected
 from taskyard.broker.publisher import Publisher, open_publisher
 from taskyard.broker.wakeup import exchange_name, queue_name
-from taskyard.core.principal import TenantId
+from taskyard.core.principal import Owner, TenantId
 from taskyard.core.routing import Pool, RoutingTable
 from taskyard.core.task import NewTask, TaskId
 from taskyard.services.fill import IDLE, Filler
 from taskyard.services.fresh import HOLD, open_fresh
 from taskyard.services.intake import open_intake
+from taskyard.services.reprioritise import ReprioritiseRequest, reprioritise
 from taskyard.services.topology import apply_topology
 from taskyard.storage import tasks, windows
+from taskyard.storage.pool import OwnPool, open_pool
 from taskyard.storage.pool import Pool as ConnectionPool
-from taskyard.storage.pool import open_pool
 from taskyard.storage.sql import queries
 
 Connection = psycopg.AsyncConnection[Any]
@@ -74,7 +75,7 @@ class Yard:
                 found.append(TaskId(message.properties["application_headers"]["id"]))
         await self.connection.execute(
             "UPDATE tasks SET state = 'running', lease_token = id, lease_expires_at = now()"
-            " WHERE id = ANY (%s)",
+            " WHERE id = ANY (%s) AND state <> 'running'",
             (found,),
         )
         return [next(known for known in self.tenants if str(known) == each) for each in found]
@@ -155,6 +156,32 @@ async def test_who_waited_long_passes_later_and_more_urgent_ones(yard: Yard) -> 
     await yard.store("noisy", 200, priority=8)
     await yard.fill()
     assert await yard.claim(1) == [old]
+
+
+async def test_a_queued_task_that_becomes_urgent_is_next(yard: Yard) -> None:
+    """Its second wake-up passes what the broker holds; the first one finds nothing to claim."""
+    stored = await yard.store("noisy", WINDOW)
+    await yard.fill()
+    await reprioritise(
+        OwnPool(yard.pool, Owner(TenantId("noisy"))),
+        stored[-1],
+        ReprioritiseRequest(priority=9),
+        publisher=yard.publisher,
+        table=TABLE,
+        now=datetime.now(UTC),
+    )
+    order = await yard.claim(WINDOW + 1)
+    assert order == [stored[-1], *stored]
+
+
+async def test_a_pending_task_that_becomes_urgent_is_filled_in_next(yard: Yard) -> None:
+    """Its place in Postgres is changed, nothing else."""
+    stored = await yard.store("noisy", 3 * WINDOW)
+    await yard.fill()
+    await yard.connection.execute("UPDATE tasks SET priority = 8 WHERE id = %s", (stored[-1],))
+    assert await yard.claim(1) == stored[:1]
+    await yard.fill()
+    assert await yard.claim(1) == [stored[-1]]
 
 
 async def test_an_api_publishes_at_once_only_while_there_is_room(yard: Yard) -> None:

@@ -118,6 +118,15 @@ WHERE id = %(id)s AND tenant = %(tenant)s
   AND state IN ('scheduled', 'pending', 'queued', 'retrying')
 RETURNING id;
 
+-- name: reprioritise
+-- Give a task that waits another priority. No row: it started, ended or never was.
+UPDATE tasks SET priority = %(priority)s::smallint,
+                 boost = least(boost, 9 - %(priority)s::smallint)
+WHERE id = %(id)s AND tenant = %(tenant)s
+  AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s)
+  AND state IN ('scheduled', 'pending', 'queued', 'retrying')
+RETURNING id;
+
 -- name: promote_due
 -- Scheduled and retrying tasks whose time has come are pending now.
 UPDATE tasks SET state = 'pending', publish_at = now(), reason = NULL
