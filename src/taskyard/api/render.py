@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from quart import Response, request
 
+from taskyard.api.place_views import PlaceView
 from taskyard.api.views import (
     AcceptedView,
     Candidate,
@@ -73,7 +74,7 @@ def repeated_view(task_type: str, first: Repeated) -> AcceptedView:
     )
 
 
-def task_view(task: Task) -> TaskView:
+def task_view(task: Task, place: PlaceView | None = None) -> TaskView:
     """Return what the caller sees of a task."""
     task_id = str(task.id)
     state = State(task.state)
@@ -105,6 +106,7 @@ def task_view(task: Task) -> TaskView:
         started_at=task.started_at,
         finished_at=task.finished_at,
         notify_url=task.notify_url,
+        place=place,
         links=links(task_id),
     )
 
@@ -142,7 +144,7 @@ def type_view(announced: Announcement, *, pool: str, defaults: TaskDefaults) -> 
 
 
 def explanation_view(
-    found: Explanation, *, prefix: str, queue: str, announced: bool
+    found: Explanation, *, prefix: str, queue: str, announced: bool, place: PlaceView
 ) -> ExplanationView:
     """Return why a task type goes where it goes."""
     route = found.route
@@ -160,6 +162,7 @@ def explanation_view(
             Candidate(pool=pool, pattern=pattern, matches=matched)
             for pool, pattern, matched in found.candidates
         ],
+        place=place,
     )
 
 

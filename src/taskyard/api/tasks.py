@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import msgspec
 from quart import Blueprint, Response, request
 
-from taskyard.api.caller import own
+from taskyard.api.caller import caller, own
 from taskyard.api.parts import Parts
+from taskyard.api.place import place_view
 from taskyard.api.prefer import wait_asked
 from taskyard.api.query import (
     PAGE,
@@ -26,6 +27,7 @@ from taskyard.core.retention import why_absent
 from taskyard.core.states import State
 from taskyard.core.task import TaskId
 from taskyard.services.cancel import Receipt, cancel
+from taskyard.services.place import place_of
 from taskyard.services.waiting import at_its_end
 from taskyard.storage import tasks as tasks_table
 from taskyard.storage.pool import borrowed
@@ -58,7 +60,11 @@ def tasks_blueprint(parts: Parts) -> Blueprint:
                 found = await tasks_table.get(connection, wanted)
         if found is None:
             raise why_absent(wanted, table=parts.table, now=datetime.now(UTC))
-        return respond_tagged(task_view(found))
+        now = datetime.now(UTC)
+        place = await place_of(
+            parts.pool, found, tenant=caller().tenant, table=parts.table, now=now
+        )
+        return respond_tagged(task_view(found, place_view(place, now=now) if place else None))
 
     @blueprint.get("/v1/tasks")
     async def list_tasks() -> Response:

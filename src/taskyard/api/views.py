@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from taskyard.api.place_views import PlaceView
 from taskyard.core.states import State
 from taskyard.services.cancel import Receipt
 from taskyard.services.field_types import TypeName
@@ -41,7 +42,7 @@ class Progress(msgspec.Struct, kw_only=True):
 
 
 class TaskView(msgspec.Struct, kw_only=True):
-    """A task as it stands."""
+    """A task as it stands; `place` once it has waited for a second."""
 
     id: str
     type: str
@@ -70,6 +71,7 @@ class TaskView(msgspec.Struct, kw_only=True):
     started_at: datetime | None
     finished_at: datetime | None
     notify_url: str | None
+    place: PlaceView | None
     links: dict[str, str]
 
 
@@ -203,9 +205,10 @@ class TaskTypeList(msgspec.Struct, kw_only=True):
 
 
 class ExplainRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Which task type to explain."""
+    """Which task type to explain, and for which priority the place is asked."""
 
     type: TypeName
+    priority: Annotated[int, msgspec.Meta(ge=0, le=9)] | None = None
 
 
 class Candidate(msgspec.Struct, kw_only=True):
@@ -217,7 +220,10 @@ class Candidate(msgspec.Struct, kw_only=True):
 
 
 class ExplanationView(msgspec.Struct, kw_only=True):
-    """Where a task type goes and why; `announced` tells whether a worker has said it can run it."""
+    """Where a task type goes and why; `announced` tells whether a worker has said it can run it.
+
+    `place` is that of a task which is submitted now.
+    """
 
     type: str
     pool: str
@@ -229,6 +235,7 @@ class ExplanationView(msgspec.Struct, kw_only=True):
     announced: bool
     defaults: DefaultsView
     candidates: list[Candidate]
+    place: PlaceView
 
 
 class ReckoningView(msgspec.Struct, kw_only=True):

@@ -1,17 +1,22 @@
 """What can be run and where: task types, routes, pools."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from quart import Blueprint, Response
 
+from taskyard.api.caller import caller
 from taskyard.api.parts import Parts
+from taskyard.api.place import place_view
 from taskyard.api.render import explanation_view, pool_view, respond, type_view
 from taskyard.api.request import convert, json_body
 from taskyard.api.views import ExplainRequest, PoolList, TaskTypeList, TaskTypeView
 from taskyard.core.errors import PoolNotFound, UnknownTaskType
 from taskyard.core.routing import RoutingTable
 from taskyard.services.explain import explain
+from taskyard.services.place import next_place
 from taskyard.services.pools import Yard, queues_by_pool, survey
+from taskyard.storage.pool import borrowed
 from taskyard.storage.task_types import Announcement
 
 
@@ -38,11 +43,21 @@ def yard_blueprint(parts: Parts) -> Blueprint:
         wish = convert(await json_body(), ExplainRequest)
         found = explain(parts.table, wish.type)
         queues = await queues_by_pool(parts.table, **_where(parts))
+        route = found.route
+        async with borrowed(parts.pool) as connection:
+            place = await next_place(
+                connection,
+                route.pool,
+                wish.type,
+                tenant=caller().tenant,
+                priority=route.defaults.priority if wish.priority is None else wish.priority,
+            )
         view = explanation_view(
             found,
             prefix=parts.prefix,
             queue=queues[found.route.pool.name].current,
             announced=wish.type in parts.catalog.announced,
+            place=place_view(place, now=datetime.now(UTC)),
         )
         return respond(view)
 

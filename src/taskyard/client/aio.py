@@ -238,9 +238,9 @@ class AsyncClient:
         """Return one pool."""
         return await self._ask(operations.pool(name))
 
-    async def explain(self, task_type: str) -> Explanation:
+    async def explain(self, task_type: str, *, priority: int | None = None) -> Explanation:
         """Return where a task type goes and why."""
-        return await self._ask(operations.explain(task_type))
+        return await self._ask(operations.explain(task_type, priority=priority))
 
     async def _ask(self, call: Call[T]) -> T:
         return await self._hold(ask(call, self._repeats))

@@ -41,6 +41,14 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a task stands: how many go before it, and when it may start, if that can be told."""
+
+    ahead: int
+    starts_p50: datetime | None
+    starts_p90: datetime | None
+
+
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """A task as it stands."""
 
@@ -71,6 +79,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime | None
     finished_at: datetime | None
     notify_url: str | None
+    place: Place | None
     links: dict[str, str]
 
     @property

@@ -218,7 +218,7 @@ def pool(name: str) -> Call[Pool]:
     return Call(Request(method="GET", path=f"/v1/pools/{segment(name)}"), Pool)
 
 
-def explain(task_type: str) -> Call[Explanation]:
+def explain(task_type: str, *, priority: int | None) -> Call[Explanation]:
     """Return where a task type goes and why."""
-    request = post("/v1/routes/explain", body_of({"type": task_type}))
+    request = post("/v1/routes/explain", body_of(given({"type": task_type, "priority": priority})))
     return Call(replace_request(request, safe=True), Explanation)

@@ -226,9 +226,9 @@ class Client:
         """Return one pool."""
         return self._ask(operations.pool(name))
 
-    def explain(self, task_type: str) -> Explanation:
+    def explain(self, task_type: str, *, priority: int | None = None) -> Explanation:
         """Return where a task type goes and why."""
-        return self._ask(operations.explain(task_type))
+        return self._ask(operations.explain(task_type, priority=priority))
 
     def _ask(self, call: Call[T]) -> T:
         return self._hold(ask(call, self._repeats))

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from taskyard.client.documents import Json
+from taskyard.client.documents import Json, Place
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +68,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     announced: bool
     defaults: Defaults
     candidates: tuple[Candidate, ...]
+    place: Place
 
 
 class Reckoning(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,13 +17,14 @@ from taskyard.services.reap import REAP_EVERY, Reaper
 from taskyard.services.reconcile import CHECK_EVERY, Reconciler
 from taskyard.services.retain import forget_events, forget_keys, rest_after, retain
 from taskyard.stopping import end
-from taskyard.storage import listen, tasks
+from taskyard.storage import listen, run_times, tasks, windows
 from taskyard.storage.pool import Pool, borrowed
 
 log = structlog.get_logger(__name__)
 
 _LOOK_EVERY = 1.0  # seconds
 _AFTER_TROUBLE = 1.0
+_MEASURE_EVERY = 1.0
 _ROWS_AT_ONCE = 500
 
 
@@ -60,6 +61,7 @@ class Dispatcher:
             asyncio.create_task(self._repeat(self._reap), name="reap"),
             asyncio.create_task(self._repeat(self._reconcile), name="reconcile"),
             asyncio.create_task(self._repeat(self._retain), name="retain"),
+            asyncio.create_task(self._repeat(self._measure), name="measure"),
             *(asyncio.create_task(self._repeat(duty), name="outward") for duty in self._outward),
         ]
         try:
@@ -106,11 +108,18 @@ class Dispatcher:
         suspicious = await self._reconciler.check()
         await asyncio.sleep(_LOOK_EVERY if suspicious else CHECK_EVERY)
 
+    async def _measure(self) -> None:
+        async with borrowed(self._pool) as connection:
+            await run_times.measure(connection, every=_MEASURE_EVERY)
+        await asyncio.sleep(_MEASURE_EVERY)
+
     async def _retain(self) -> None:
         began = time.monotonic()
         await retain(self._pool, self._table, now=datetime.now(UTC))
         await forget_keys(self._pool)
         await forget_events(self._pool, self._table, now=datetime.now(UTC))
+        async with borrowed(self._pool) as connection:
+            await windows.forget_shares(connection)
         await asyncio.sleep(rest_after(time.monotonic() - began))
 
 

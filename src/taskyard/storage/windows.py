@@ -82,7 +82,13 @@ def _share(weight: float, spent: float | None, idle: float | None) -> Share:
 
 
 def _waiting(row: Sequence[Any]) -> Waiting:
-    return Waiting(id=row[6], type=row[7], attempt=row[8], waited=max(0.0, row[9]))
+    return Waiting(
+        id=row[6], type=row[7], attempt=row[8], waited=max(0.0, row[9]), cost=_cost(row[10])
+    )
+
+
+def _cost(times_the_mean: float) -> float:
+    return min(100.0, max(0.01, times_the_mean))
 
 
 def _next(rows: Sequence[Sequence[Any]]) -> str:

@@ -9,7 +9,14 @@ import msgspec
 import pytest
 
 import taskyard.client
-from taskyard.api import dead_letter_views, event_views, stream_views, views, webhook_views
+from taskyard.api import (
+    dead_letter_views,
+    event_views,
+    place_views,
+    stream_views,
+    views,
+    webhook_views,
+)
 from taskyard.client import (
     AsyncClient,
     Client,
@@ -34,6 +41,7 @@ PAIRS = [
     (documents.Accepted, views.AcceptedView),
     (documents.TaskError, views.TaskError),
     (documents.Progress, views.Progress),
+    (documents.Place, place_views.PlaceView),
     (documents.Task, views.TaskView),
     (documents.TaskPage, views.TaskPage),
     (documents.Receipt, views.CancelView),

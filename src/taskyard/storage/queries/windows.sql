@@ -28,7 +28,8 @@ FOR UPDATE SKIP LOCKED;
 
 -- name: read_lines
 -- The heads of the lines in which a pool's tasks wait, one line for each tenant and level, with what
--- each tenant had so far. Lines are found by index, one from the other, and of each so much is read
+-- each tenant had so far, and what a turn of each task costs: its type's run time, 1 on average.
+-- Lines are found by index, one from the other, and of each so much is read
 -- that all together have twice the room: a round costs what the window holds, not what waits.
 WITH RECURSIVE found AS (
     (SELECT tenant, priority + boost AS level FROM tasks
@@ -51,11 +52,14 @@ SELECT lines.tenant, lines.level, coalesce(tenants.weight, 1)::double precision,
        (SELECT rows FROM each), head.*
 FROM lines
 LEFT JOIN tenants ON tenants.name = lines.tenant
+JOIN pool_windows AS windows ON windows.pool = %(pool)s
 LEFT JOIN tenant_shares AS shares ON shares.pool = %(pool)s AND shares.tenant = lines.tenant
 LEFT JOIN LATERAL (
-    SELECT id, type, attempt, extract(epoch FROM now() - due_at)::double precision
+    SELECT id, tasks.type, attempt, extract(epoch FROM now() - due_at)::double precision,
+           coalesce(run_times.mean / nullif(windows.run_mean, 0), 1)
     FROM tasks
-    WHERE state = 'pending' AND pool = %(pool)s AND tasks.tenant = lines.tenant
+    LEFT JOIN run_times ON run_times.pool = tasks.pool AND run_times.type = tasks.type
+    WHERE state = 'pending' AND tasks.pool = %(pool)s AND tasks.tenant = lines.tenant
       AND priority + boost = lines.level AND publish_at <= now()
     ORDER BY publish_at LIMIT (SELECT rows FROM each)) AS head ON true;
 
