@@ -17,6 +17,7 @@ from taskyard.broker.publisher import Confirm, Publisher
 from taskyard.core.errors import TaskyardError
 from taskyard.core.routing import Pool, RoutingTable
 from taskyard.core.wakeup import WakeUp
+from taskyard.core.window import window_size
 from taskyard.services.pools import PoolStatus, survey
 from taskyard.services.topology import apply_topology
 from taskyard.storage import reconciliation, windows
@@ -84,7 +85,8 @@ class Reconciler:
         missing = await self._missing(pool, depth)
         lost = min(missing, suspected, _MOST_AT_ONCE)
         async with borrowed(self.connections) as connection:
-            await windows.count_consumers(connection, pool.name, depth.consumers)
+            size = window_size(pool, consumers=depth.consumers, rate=0.0)
+            await windows.count_consumers(connection, pool.name, depth.consumers, size=size)
             await reconciliation.suspect(connection, pool.name, missing)
             wakeups = (
                 await reconciliation.take_overdue(

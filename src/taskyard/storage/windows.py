@@ -133,6 +133,10 @@ async def rooms(
     return dict(await (await connection.execute(_SQL["read_rooms"], given)).fetchall())
 
 
-async def count_consumers(connection: AsyncConnection, pool: str, consumers: int) -> None:
-    """Remember how many workers a pool has."""
-    await connection.execute(_SQL["count_consumers"], {"pool": pool, "consumers": consumers})
+async def count_consumers(
+    connection: AsyncConnection, pool: str, consumers: int, *, size: int
+) -> None:
+    """Remember how many workers a pool has, and the window that goes with it."""
+    await connection.execute(
+        _SQL["count_consumers"], {"pool": pool, "consumers": consumers, "size": size}
+    )

@@ -106,8 +106,7 @@ async def _ran(connection: Connection, name: str, seconds: float, count: int) ->
 
 async def test_a_place_is_told_over_http(connection: Connection, database_url: str) -> None:
     """Of a task that has waited for a second, and of one that would be submitted now."""
-    await windows.know(connection, "p", size=8)
-    await windows.count_consumers(connection, "p", 1)
+    await windows.count_consumers(connection, "p", 1, size=8)
     await _ran(connection, "a.b", 2.0, 40)
     await run_times.measure(connection, every=0)
     rows = await store(connection, TenantId("default"), 50)

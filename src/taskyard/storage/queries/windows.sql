@@ -96,6 +96,7 @@ SELECT pool, CASE
 FROM unnest(%(pools)s::text[]) AS asked (pool) LEFT JOIN pool_windows USING (pool);
 
 -- name: count_consumers
--- Remember how many workers a pool has.
-UPDATE pool_windows SET consumers = %(consumers)s
-WHERE pool = %(pool)s AND consumers <> %(consumers)s;
+-- Remember how many workers a pool has, and the window that goes with it.
+INSERT INTO pool_windows (pool, consumers, size) VALUES (%(pool)s, %(consumers)s, %(size)s)
+ON CONFLICT (pool) DO UPDATE SET consumers = excluded.consumers, size = excluded.size
+WHERE pool_windows.consumers <> excluded.consumers;
