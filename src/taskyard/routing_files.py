@@ -142,6 +142,7 @@ _POOL: Mapping[str, Reader] = {
     "drain": duration,
     "window": integer(1, 20_000),
     "ageing": duration,
+    "longest_wait": duration,
 }
 
 _TASK: Mapping[str, Reader] = {

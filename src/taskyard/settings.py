@@ -221,7 +221,7 @@ SETTINGS: Mapping[str, Setting] = {
     "largest_backlog": Setting(
         parse=_number(1, 1_000_000_000),
         default="1000000",
-        meaning="how many tasks may wait for the message broker before submissions are refused",
+        meaning="how many tasks may wait, in all pools together, before submissions are refused",
     ),
     "longest_drain": Setting(
         parse=units.duration,

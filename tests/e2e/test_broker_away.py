@@ -34,7 +34,7 @@ def test_a_frozen_broker_delays_and_loses_nothing() -> None:
                 satisfied=lambda response: response.status_code != 202,
             )
             assert (full.status_code, full.json()["code"]) == (503, "backlog-full")
-            assert full.headers["Retry-After"] == "5"
+            assert 5 <= int(full.headers["Retry-After"]) <= 8
             batch = yard.http.post("/v1/tasks/batch", json={"tasks": [body]})
             assert (batch.status_code, batch.json()["code"]) == (503, "backlog-full")
         finally:

@@ -23,13 +23,14 @@ from taskyard.api.parts import Parts
 from taskyard.api.streams import streams_blueprint
 from taskyard.api.submit import submit_blueprint
 from taskyard.api.tasks import tasks_blueprint
+from taskyard.api.time_limit import TimedQuart
 from taskyard.api.webhooks import webhooks_blueprint
 from taskyard.api.yard import yard_blueprint
 
 
 def create_app(parts: Parts) -> Quart:
     """Return the HTTP application over open parts."""
-    app = Quart("taskyard.api", static_folder=None, template_folder="templates")
+    app = TimedQuart("taskyard.api", static_folder=None, template_folder="templates")
     app.request_class = bounded_request(limits(parts.table))
     app.asgi_app = fronted(app.asgi_app)  # type: ignore[assignment, arg-type, method-assign]
     app.url_map.merge_slashes = False

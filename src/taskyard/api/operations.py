@@ -105,7 +105,7 @@ OPERATIONS: tuple[Operation, ...] = (
         refusals={
             **UNREADABLE,
             422: ("invalid-request",),
-            503: ("storage-unavailable", "backlog-full"),
+            503: ("storage-unavailable", "overloaded", "backlog-full"),
         },
     ),
     Operation(

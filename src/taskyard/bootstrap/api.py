@@ -53,7 +53,9 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
         pool = await enter(open_pool(url, name="api", size=_CONNECTIONS, ring=ring))
         publisher = await enter(open_publisher(given.amqp_url, exchange_name(given.prefix)))
         fresh = await enter(open_fresh(publisher=publisher, pool=pool))
-        intake = await enter(open_intake(pool, fresh, largest_backlog=given.largest_backlog))
+        intake = await enter(
+            open_intake(pool, fresh, largest_backlog=given.largest_backlog, table=routing(given))
+        )
         waiting = await enter(open_waiting(pool, given.database_url))
         await enter(beside(follow_task_types(given, catalog, pool), name="task types"))
         stream = await enter(open_stream(pool))

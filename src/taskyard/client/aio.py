@@ -53,7 +53,7 @@ class AsyncClient:
     """
 
     def __init__(
-        self, url: str, *, key: str | None = None, timeout: float = 30.0, patience: float = 30.0
+        self, url: str, *, key: str | None = None, timeout: float = 45.0, patience: float = 30.0
     ) -> None:
         self._url = url
         self._repeats = Repeats(patience=patience)

@@ -232,7 +232,7 @@ class Unavailable(TaskyardError):
 
     code = "unavailable"
     title = "Taskyard is not available at the moment"
-    retry_after: ClassVar[int] = 1
+    retry_after: int = 1
 
 
 class StorageUnavailable(Unavailable):
@@ -250,11 +250,14 @@ class Overloaded(Unavailable):
 
 
 class BacklogFull(Unavailable):
-    """As many tasks wait for the message broker as this deployment allows. Not accepted."""
+    """More would wait, or longer, than this deployment allows its priority. Not accepted."""
 
     code = "backlog-full"
     title = "Too many tasks are waiting"
-    retry_after = 5
+
+    def __init__(self, detail: str, *, retry_after: int = 5) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class BrokerUnavailable(Unavailable):

@@ -34,7 +34,8 @@ class Pool:
     """One pool: its queue's patterns, how its workers run, and who comes next.
 
     `window` is how many wake-ups the broker may hold of it; without one, it is measured. Waiting
-    raises a task by one level of priority for each `ageing`.
+    raises a task by one level of priority for each `ageing`. When what waits takes the pool longer
+    than `longest_wait`, no more is accepted.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Pool:
     drain: timedelta = timedelta(seconds=30)
     window: int | None = None
     ageing: timedelta = timedelta(minutes=1)
+    longest_wait: timedelta = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,14 +9,16 @@ import psycopg
 import structlog
 
 from taskyard.core.errors import (
+    BacklogFull,
     InvalidRequest,
     OutcomeUnknown,
     Overloaded,
     StorageUnavailable,
     TaskyardError,
 )
+from taskyard.core.routing import RoutingTable
 from taskyard.core.task import Accepted, NewTask, TaskId
-from taskyard.services.backlog import Backlog
+from taskyard.services.backlog import NOWHERE, Backlog
 from taskyard.services.fresh import FreshWakeUps
 from taskyard.stopping import end
 from taskyard.storage import tasks as tasks_table
@@ -27,6 +29,7 @@ log = structlog.get_logger(__name__)
 Stored = Accepted | TaskyardError
 
 _MOST_WAITING = 10_000
+_MOST_BATCHED = 100_000  # tasks of all batches that are being stored
 _ROWS_PER_INSERT = 500
 _WRITERS = 2  # while one waits for the disk, the other gathers
 _TRIES_AFTER_BREAK = 10  # a pool may hold as many connections that a restart of the server broke
@@ -45,6 +48,7 @@ class Intake:
         self._fresh = fresh
         self._waiting: deque[tuple[NewTask, asyncio.Future[Stored]]] = deque()
         self._arrived = asyncio.Event()
+        self._batched = 0
 
     async def store(self, task: NewTask) -> Accepted:
         """Store one submission; returns once it is committed.
@@ -52,7 +56,7 @@ class Intake:
         Raises BacklogFull, Overloaded and StorageUnavailable when it was not stored, and
         OutcomeUnknown when the connection broke during the commit and the database stayed away.
         """
-        self._backlog.admit()
+        self._backlog.admit(task.pool, task.priority)
         if len(self._waiting) >= _MOST_WAITING:
             raise Overloaded("too many submissions wait for the database; try again in a second")
         stored: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
@@ -64,8 +68,36 @@ class Intake:
         return outcome
 
     async def store_batch(self, tasks: Sequence[NewTask]) -> list[Stored]:
-        """Store many submissions; return in order what became of each. Raises BacklogFull."""
-        self._backlog.admit()
+        """Store many submissions; return in order what became of each.
+
+        Raises BacklogFull when the backlog takes none of them, and Overloaded when too many batches
+        are being stored.
+        """
+        if self._batched and self._batched + len(tasks) > _MOST_BATCHED:
+            raise Overloaded("too many batches wait for the database; try again in a second")
+        refused = self._shed(tasks)
+        if tasks and len(refused) == len(tasks):
+            raise refused[tasks[0].id]
+        admitted = [task for task in tasks if task.id not in refused]
+        self._batched += len(tasks)
+        try:
+            outcomes = await self._store_all(admitted)
+        finally:
+            self._batched -= len(tasks)
+        stored = dict(zip((task.id for task in admitted), outcomes, strict=True))
+        return [refused.get(task.id) or stored[task.id] for task in tasks]
+
+    def _shed(self, tasks: Sequence[NewTask]) -> dict[TaskId, BacklogFull]:
+        """Return those that the backlog does not take."""
+        refused: dict[TaskId, BacklogFull] = {}
+        for task in tasks:
+            try:
+                self._backlog.admit(task.pool, task.priority)
+            except BacklogFull as error:
+                refused[task.id] = error
+        return refused
+
+    async def _store_all(self, tasks: Sequence[NewTask]) -> list[Stored]:
         outcomes: list[Stored] = []
         for start in range(0, len(tasks), _ROWS_PER_INSERT):
             rows = [self._fresh.held(task) for task in tasks[start : start + _ROWS_PER_INSERT]]
@@ -154,10 +186,10 @@ class Intake:
 
 @asynccontextmanager
 async def open_intake(
-    pool: Pool, fresh: FreshWakeUps, *, largest_backlog: int
+    pool: Pool, fresh: FreshWakeUps, *, largest_backlog: int, table: RoutingTable = NOWHERE
 ) -> AsyncIterator[Intake]:
     """Open the intake. It must be left only after the last caller of `store` was answered."""
-    backlog = Backlog(pool, largest=largest_backlog)
+    backlog = Backlog(pool, largest=largest_backlog, table=table)
     intake = Intake(pool, fresh, backlog)
     writers = [asyncio.create_task(intake.write(), name="intake") for _ in range(_WRITERS)]
     writers.append(asyncio.create_task(backlog.watch(), name="backlog"))

@@ -19,7 +19,11 @@ from taskyard.storage.sealing import NO_KEYS, KeyRing
 
 # Every statement is its own transaction unless a caller opens one. The settings hold whatever the
 # server's defaults are: a 202 means durable (C1), and times are shown in UTC.
-_OPTIONS = "-c synchronous_commit=on -c timezone=UTC -c statement_timeout=30s -c lock_timeout=10s"
+STATEMENT_SECONDS, LOCK_SECONDS, POOL_SECONDS = 30, 10, 5
+_OPTIONS = (
+    "-c synchronous_commit=on -c timezone=UTC"
+    f" -c statement_timeout={STATEMENT_SECONDS}s -c lock_timeout={LOCK_SECONDS}s"
+)
 
 # A peer that has gone without a word is noticed within half a minute, not within hours.
 _KEEPALIVE: dict[str, Any] = {
@@ -106,7 +110,7 @@ async def open_pool(
         name=name,
         min_size=1,
         max_size=size,
-        timeout=5.0,
+        timeout=POOL_SECONDS,
         max_waiting=10_000,
         kwargs={
             "autocommit": True,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from psycopg.rows import class_row
+from psycopg.rows import class_row, dict_row
 
 from taskyard.core.principal import TenantId
 from taskyard.core.task import TaskId
@@ -100,6 +100,13 @@ async def pace(connection: AsyncConnection, pool: str, task_type: str) -> Measur
     async with connection.cursor(row_factory=class_row(Measured)) as cursor:
         await cursor.execute(_SQL["read_pace"], {"pool": pool, "type": task_type})
         return await cursor.fetchone()
+
+
+async def paces(connection: AsyncConnection) -> dict[str, Measured]:
+    """Return how fast each pool works; who runs is not counted."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_SQL["read_paces"])
+        return {row.pop("pool"): Measured(**row) for row in await cursor.fetchall()}
 
 
 async def count_ahead(

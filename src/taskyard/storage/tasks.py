@@ -252,9 +252,12 @@ async def next_deadline(connection: AsyncConnection) -> float | None:
     return None if row is None else row[0]
 
 
-async def count_pending(connection: AsyncConnection, *, at_most: int) -> int:
-    """Count, up to a bound, the tasks that wait to be published."""
-    cursor = await connection.execute(_SQL["count_pending"], {"at_most": at_most})
+async def count_pending(
+    connection: AsyncConnection, *, at_most: int, pool: str | None = None
+) -> int:
+    """Count, up to a bound, the tasks that wait to be published, of all pools or one."""
+    name = "count_pending" if pool is None else "count_pending_of"
+    cursor = await connection.execute(_SQL[name], {"at_most": at_most, "pool": pool})
     row = await cursor.fetchone()
     return row[0] if row else 0
 

@@ -63,6 +63,12 @@ FROM pool_windows
 LEFT JOIN run_times AS of_type ON of_type.pool = pool_windows.pool AND of_type.type = %(type)s
 WHERE pool_windows.pool = %(pool)s;
 
+-- name: read_paces
+-- The same of every pool.
+SELECT pool, consumers, 0::bigint AS running, run_mean, run_variance,
+       NULL::double precision AS type_mean, NULL::double precision AS type_variance
+FROM pool_windows;
+
 -- name: count_ahead
 -- How many wake-ups of a pool go before one of a tenant and level, that is in line since `since`
 -- (null: it is the last). Of lines that take turns with it only as many count as have a turn before

@@ -212,6 +212,12 @@ RETURNING pg_notify('taskyard_stop', id::text);
 -- How many tasks wait to be published, counted up to a bound.
 SELECT count(*) FROM (SELECT FROM tasks WHERE state = 'pending' LIMIT %(at_most)s) AS pending;
 
+-- name: count_pending_of
+-- The same of one pool.
+SELECT count(*) FROM (
+    SELECT FROM tasks WHERE state = 'pending' AND pool = %(pool)s
+    ORDER BY tenant, priority + boost, publish_at LIMIT %(at_most)s) AS pending;
+
 -- name: count_running
 -- How many tasks run in each pool.
 SELECT pool, count(*) AS running FROM tasks WHERE state = 'running' GROUP BY pool;
