@@ -80,7 +80,8 @@ async def open_parts(
         fresh = await enter(open_fresh(publisher=publisher, pool=pool))
         parts = Parts(
             table=table, prefix="none", amqp_url=nowhere, pool=pool, publisher=publisher,
-            intake=await enter(open_intake(pool, fresh, largest_backlog=100_000)), fresh=fresh,
+            intake=await enter(open_intake(pool, fresh, largest_backlog=100_000, table=table)),
+            fresh=fresh,
             catalog=Catalog(), waiting=await enter(open_waiting(pool, database_url)),
             stream=await enter(open_stream(pool)), watch=await enter(open_watch(pool)),
             authenticator=ANYBODY,

@@ -38,6 +38,7 @@ STATUS: dict[type[TaskyardError], int] = {
     errors.EventNotFound: 404,
     errors.TooLate: 409,
     errors.AlreadyStarted: 409,
+    errors.NotFeasible: 409,
     errors.NotReplayable: 409,
     errors.StorageUnavailable: 503,
     errors.BrokerUnavailable: 503,

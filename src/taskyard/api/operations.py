@@ -64,6 +64,7 @@ OPERATIONS: tuple[Operation, ...] = (
         refusals={
             **UNREADABLE,
             404: ("unknown-task-type",),
+            409: ("not-feasible",),
             422: ("invalid-request", "invalid-arguments", "idempotency-key-reused"),
             503: ("storage-unavailable", "overloaded", "backlog-full", "outcome-unknown"),
         },

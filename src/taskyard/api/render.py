@@ -106,6 +106,7 @@ def task_view(task: Task, place: PlaceView | None = None) -> TaskView:
         started_at=task.started_at,
         finished_at=task.finished_at,
         notify_url=task.notify_url,
+        finish_by=task.finish_by,
         place=place,
         links=links(task_id),
     )

@@ -71,6 +71,7 @@ class TaskView(msgspec.Struct, kw_only=True):
     started_at: datetime | None
     finished_at: datetime | None
     notify_url: str | None
+    finish_by: datetime | None
     place: PlaceView | None
     links: dict[str, str]
 

@@ -79,6 +79,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime | None
     finished_at: datetime | None
     notify_url: str | None
+    finish_by: datetime | None
     place: Place | None
     links: dict[str, str]
 

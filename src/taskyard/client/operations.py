@@ -30,7 +30,7 @@ LONGEST_WAIT = 60  # seconds, the server's bound of one long poll
 class Options(TypedDict, total=False):
     """What a submission may say besides type and arguments; None is as if it were left out.
 
-    Durations are written "90s", "5m", "2h", "7d"; `run_at` has a time zone.
+    Durations are written "90s", "5m", "2h", "7d"; `run_at` and `finish_by` have a time zone.
     """
 
     priority: int | None
@@ -40,6 +40,7 @@ class Options(TypedDict, total=False):
     deadline: str | None
     labels: Mapping[str, str] | None
     notify_url: str | None
+    finish_by: datetime | str | None
 
 
 class Filters(TypedDict, total=False):

@@ -20,6 +20,7 @@
     │   ├── WebhookNotFound          webhook-not-found
     │   ├── DeliveryNotFound         delivery-not-found
     │   ├── WebhookDisabled          webhook-disabled
+    │   ├── NotFeasible              not-feasible
     │   ├── AlreadyStarted           already-started
     │   └── TooLate                  too-late
     ├── Unavailable                  a part we need does not answer; safe to try again
@@ -211,6 +212,13 @@ class WebhookDisabled(Refused):
 
     code = "webhook-disabled"
     title = "The webhook is disabled"
+
+
+class NotFeasible(Refused):
+    """It will hardly be done by `finish_by`, even as the most urgent. Tells the earliest time."""
+
+    code = "not-feasible"
+    title = "It cannot be done by then"
 
 
 class AlreadyStarted(Refused):

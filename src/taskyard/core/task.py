@@ -20,7 +20,8 @@ class NewTask:
     `expires_in` and `deadline` are seconds on the database's clock, `run_at` is an instant; at
     most one of `delay` and `run_at` is set. `hold` keeps the dispatcher away for so many seconds,
     while the process that stored the row publishes it itself. The end of a `watched` task is
-    notified, and `notify_url` is told of it. A key may be forgotten `key_life` seconds after the
+    notified, and `notify_url` is told of it. To be done by
+    `finish_by`, it must start by `start_by`. A key may be forgotten `key_life` seconds after the
     task was due.
     """
 
@@ -41,6 +42,8 @@ class NewTask:
     hold: float = 0.0
     watched: bool = False
     notify_url: str | None = None
+    finish_by: datetime | None = None
+    start_by: datetime | None = None
     keyed: KeyedRequest | None = None
     key_life: float = 0.0
 
@@ -103,3 +106,4 @@ class Task:
     started_at: datetime | None
     finished_at: datetime | None
     notify_url: str | None
+    finish_by: datetime | None

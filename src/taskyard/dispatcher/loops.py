@@ -92,9 +92,10 @@ class Dispatcher:
         async with borrowed(self._pool) as connection:
             promoted = await tasks.promote_due(connection, limit=_ROWS_AT_ONCE)
             expired = await tasks.expire_due(connection, limit=_ROWS_AT_ONCE)
-            if promoted:
+            boosted = await tasks.boost_due(connection, limit=_ROWS_AT_ONCE)
+            if promoted or boosted:
                 self._pending.set()
-            if promoted or expired:
+            if promoted or expired or boosted:
                 return  # there may be more
             seconds = await tasks.next_deadline(connection)
         # A date far ahead is looked at again: the database's clock may be set, ours may drift.

@@ -9,7 +9,6 @@ import psycopg
 import structlog
 
 from taskyard.core.errors import (
-    BacklogFull,
     InvalidRequest,
     OutcomeUnknown,
     Overloaded,
@@ -18,6 +17,7 @@ from taskyard.core.errors import (
 )
 from taskyard.core.routing import RoutingTable
 from taskyard.core.task import Accepted, NewTask, TaskId
+from taskyard.services.admission import Admission
 from taskyard.services.backlog import NOWHERE, Backlog
 from taskyard.services.fresh import FreshWakeUps
 from taskyard.stopping import end
@@ -42,9 +42,9 @@ class Intake:
     that hangs up cancels its request's coroutine, but not the commit, nor what follows it.
     """
 
-    def __init__(self, pool: Pool, fresh: FreshWakeUps, backlog: Backlog) -> None:
+    def __init__(self, pool: Pool, fresh: FreshWakeUps, admission: Admission) -> None:
         self._pool = pool
-        self._backlog = backlog
+        self._admission = admission
         self._fresh = fresh
         self._waiting: deque[tuple[NewTask, asyncio.Future[Stored]]] = deque()
         self._arrived = asyncio.Event()
@@ -53,12 +53,12 @@ class Intake:
     async def store(self, task: NewTask) -> Accepted:
         """Store one submission; returns once it is committed.
 
-        Raises BacklogFull, Overloaded and StorageUnavailable when it was not stored, and
-        OutcomeUnknown when the connection broke during the commit and the database stayed away.
+        Raises BacklogFull, NotFeasible, Overloaded and StorageUnavailable when it was not stored,
+        and OutcomeUnknown when the connection broke during the commit and the database stayed away.
         """
-        self._backlog.admit(task.pool, task.priority)
         if len(self._waiting) >= _MOST_WAITING:
             raise Overloaded("too many submissions wait for the database; try again in a second")
+        task = await self._admission.let_in(task)
         stored: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
         self._waiting.append((self._fresh.held(task), stored))
         self._arrived.set()
@@ -75,27 +75,14 @@ class Intake:
         """
         if self._batched and self._batched + len(tasks) > _MOST_BATCHED:
             raise Overloaded("too many batches wait for the database; try again in a second")
-        refused = self._shed(tasks)
-        if tasks and len(refused) == len(tasks):
-            raise refused[tasks[0].id]
-        admitted = [task for task in tasks if task.id not in refused]
+        found = await self._admission.let_in_many(tasks)
+        admitted = [each for each in found if isinstance(each, NewTask)]
         self._batched += len(tasks)
         try:
-            outcomes = await self._store_all(admitted)
+            outcomes = iter(await self._store_all(admitted))
         finally:
             self._batched -= len(tasks)
-        stored = dict(zip((task.id for task in admitted), outcomes, strict=True))
-        return [refused.get(task.id) or stored[task.id] for task in tasks]
-
-    def _shed(self, tasks: Sequence[NewTask]) -> dict[TaskId, BacklogFull]:
-        """Return those that the backlog does not take."""
-        refused: dict[TaskId, BacklogFull] = {}
-        for task in tasks:
-            try:
-                self._backlog.admit(task.pool, task.priority)
-            except BacklogFull as error:
-                refused[task.id] = error
-        return refused
+        return [next(outcomes) if isinstance(each, NewTask) else each for each in found]
 
     async def _store_all(self, tasks: Sequence[NewTask]) -> list[Stored]:
         outcomes: list[Stored] = []
@@ -107,7 +94,7 @@ class Intake:
 
     def admit(self) -> None:
         """Raise BacklogFull while no more tasks are taken."""
-        self._backlog.admit()
+        self._admission.require_room()
 
     async def write(self) -> None:
         """Store what waits, as much at once as there is. Never returns."""
@@ -190,7 +177,7 @@ async def open_intake(
 ) -> AsyncIterator[Intake]:
     """Open the intake. It must be left only after the last caller of `store` was answered."""
     backlog = Backlog(pool, largest=largest_backlog, table=table)
-    intake = Intake(pool, fresh, backlog)
+    intake = Intake(pool, fresh, Admission(pool, backlog=backlog, table=table))
     writers = [asyncio.create_task(intake.write(), name="intake") for _ in range(_WRITERS)]
     writers.append(asyncio.create_task(backlog.watch(), name="backlog"))
     try:

@@ -26,7 +26,11 @@ _NO_WEBHOOKS = WebhookPolicy()
 
 
 class Submission(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What a caller asks for: the body of POST /v1/tasks. `notify_url` is told of its end."""
+    """What a caller asks for: the body of POST /v1/tasks.
+
+    `notify_url` is told of its end. With `finish_by` it is accepted only if it should be done by
+    then, and rises as that comes near.
+    """
 
     type: TypeName
     args: dict[str, Any] = {}
@@ -37,6 +41,7 @@ class Submission(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     deadline: Duration | None = None
     labels: dict[str, str] = {}
     notify_url: Url | None = None
+    finish_by: datetime | None = None
 
 
 def prepare(
@@ -85,6 +90,7 @@ def prepare(
         deadline=deadline if wish.deadline is None else _seconds(wish.deadline),
         hold=hold,
         notify_url=wish.notify_url,
+        finish_by=wish.finish_by,
     )
     return new, route
 
@@ -111,11 +117,21 @@ def _faults(wish: Submission, now: datetime) -> list[Fault]:
                 f"{HIGHEST_PRIORITY}, larger is more urgent",
             )
         )
+    if wish.finish_by is not None:
+        faults += _finish_faults(wish.finish_by, now)
     if (wish.delay, wish.run_at, wish.expires_in, wish.deadline) != (None,) * 4:
         faults += _time_faults(wish, now)
     if wish.labels:
         faults += _label_faults(wish.labels)
     return faults
+
+
+def _finish_faults(finish_by: datetime, now: datetime) -> list[Fault]:
+    if finish_by.tzinfo is None:
+        return [Fault("/finish_by", "has no time zone; write …Z or an offset (RFC 3339)")]
+    if not now < finish_by.astimezone(UTC) <= now + FARTHEST:
+        return [Fault("/finish_by", f"is in the past or more than {FARTHEST.days} days ahead")]
+    return []
 
 
 def _time_faults(wish: Submission, now: datetime) -> list[Fault]:

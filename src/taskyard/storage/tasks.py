@@ -101,7 +101,15 @@ def _row(task: NewTask, ring: KeyRing) -> dict[str, Any]:
         "hold": task.hold,
         "watched": task.watched,
         "notify_url": task.notify_url,
+        **_dates(task),
     }
+
+
+def _dates(task: NewTask) -> dict[str, Any]:
+    """Most have none: what is not said costs nothing."""
+    if task.finish_by is None:
+        return {}
+    return {"finish_by": task.finish_by, "start_by": task.start_by}
 
 
 def _keyed_row(task: NewTask, ring: KeyRing) -> dict[str, Any]:
@@ -208,6 +216,11 @@ async def reap(connection: AsyncConnection, failure: Failure, *, limit: int) -> 
 async def promote_due(connection: AsyncConnection, *, limit: int) -> int:
     """Make due tasks pending; return how many."""
     return (await connection.execute(_SQL["promote_due"], {"limit": limit})).rowcount
+
+
+async def boost_due(connection: AsyncConnection, *, limit: int) -> int:
+    """Raise tasks whose date comes near; return how many."""
+    return (await connection.execute(_SQL["boost_due"], {"limit": limit})).rowcount
 
 
 async def expire_due(connection: AsyncConnection, *, limit: int) -> int:

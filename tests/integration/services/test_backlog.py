@@ -11,6 +11,7 @@ import pytest
 from taskyard.core.errors import BacklogFull
 from taskyard.core.routing import Pool, RoutingTable
 from taskyard.core.task import Accepted
+from taskyard.services.admission import Admission
 from taskyard.services.backlog import Backlog
 from taskyard.services.fresh import open_fresh
 from taskyard.services.intake import Intake
@@ -108,7 +109,7 @@ async def test_a_batch_is_taken_as_far_as_there_is_room(
         open_fresh(publisher=parts.publisher, pool=pool) as fresh,
     ):
         backlog = await looked(pool)
-        intake = Intake(pool, fresh, backlog)
+        intake = Intake(pool, fresh, Admission(pool, backlog=backlog, table=TABLE))
         batch = [new(None, priority=priority) for priority in (0, 9, 4, 9, 9)]
         outcomes = await intake.store_batch(batch)
         with pytest.raises(BacklogFull):

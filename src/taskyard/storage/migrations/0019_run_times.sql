@@ -19,9 +19,10 @@ CREATE TABLE measured (
 );
 INSERT INTO measured (position) VALUES (0);
 
--- A date by which a task should be done: `boost` rises as it comes near.
+-- A date by which a task is to be done: `boost` rises as the time until it must start runs out.
 ALTER TABLE tasks
     ADD COLUMN finish_by timestamptz,
+    ADD COLUMN start_by  timestamptz,
     ADD COLUMN boost_at  timestamptz;
 CREATE INDEX tasks_to_boost ON tasks (boost_at)
-    WHERE boost_at IS NOT NULL AND state IN ('scheduled', 'pending', 'queued', 'retrying');
+    WHERE boost_at IS NOT NULL AND state IN ('scheduled', 'pending', 'retrying');

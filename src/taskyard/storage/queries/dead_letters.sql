@@ -6,7 +6,7 @@
 SELECT id, tenant, type, pool, priority, state, reason, args, result, error, attempt,
        max_attempts, generation, error_count, crash_count, progress, labels, worker, created_at,
        due_at, expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at,
-       notify_url
+       notify_url, finish_by
 FROM tasks
 WHERE tenant = %(tenant)s AND state IN ('failed', 'expired', 'quarantined')
   AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s)
@@ -79,6 +79,7 @@ UPDATE tasks SET
     reason = 'replayed', due_at = chosen.due_at, publish_at = chosen.due_at, publish_failures = 0,
     error = NULL, result = NULL, progress = NULL, worker = NULL, cancel_requested_at = NULL,
     queued_at = NULL, started_at = NULL, finished_at = NULL,
+    boost = 0, boost_at = NULL, start_by = NULL, finish_by = NULL,
     -- A date that will have passed by then would end it before it starts.
     expires_at = CASE WHEN expires_at > chosen.due_at THEN expires_at END,
     deadline_at = CASE WHEN deadline_at > chosen.due_at THEN deadline_at END
@@ -108,6 +109,7 @@ UPDATE tasks SET
     reason = 'replayed', due_at = now(), publish_at = now(), publish_failures = 0,
     error = NULL, result = NULL, progress = NULL, worker = NULL, cancel_requested_at = NULL,
     queued_at = NULL, started_at = NULL, finished_at = NULL,
+    boost = 0, boost_at = NULL, start_by = NULL, finish_by = NULL,
     expires_at = CASE WHEN expires_at > now() THEN expires_at END,
     deadline_at = CASE WHEN deadline_at > now() THEN deadline_at END
 WHERE id = %(id)s AND tenant = %(tenant)s AND state = %(state)s AND generation = %(generation)s

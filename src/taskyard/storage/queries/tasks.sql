@@ -6,7 +6,7 @@
 -- column by column, they took the API up to six times as long to write (measured).
 INSERT INTO tasks (id, tenant, type, pool, priority, args, labels, max_attempts, max_crashes, at_most_once,
                    state, due_at, publish_at, expires_at, deadline_at, watched,
-                   notify_url)
+                   notify_url, finish_by, start_by, boost_at)
 SELECT id, tenant, type, pool, priority, args, labels, max_attempts, max_crashes,
        at_most_once,
        CASE WHEN due_at > now() THEN 'scheduled' ELSE 'pending' END,
@@ -15,14 +15,16 @@ SELECT id, tenant, type, pool, priority, args, labels, max_attempts, max_crashes
        now() + least(expires_in, deadline) * interval '1 second',
        now() + deadline * interval '1 second',
        watched,
-       notify_url
+       notify_url,
+       finish_by, start_by, now() + (start_by - now()) / 2
 FROM (
     SELECT *, coalesce(run_at, now() + coalesce(delay, 0) * interval '1 second') AS due_at
     FROM json_to_recordset(%(rows)s::json) AS given (
         id uuid, tenant text, type text, pool text, priority smallint, args jsonb, labels jsonb,
         max_attempts integer, max_crashes integer, at_most_once boolean, delay double precision,
         run_at timestamptz, expires_in double precision, deadline double precision,
-        hold double precision, watched boolean, notify_url text)
+        hold double precision, watched boolean, notify_url text,
+        finish_by timestamptz, start_by timestamptz)
 ) AS submitted
 ON CONFLICT (id) DO NOTHING
 RETURNING id, state, created_at, due_at;
@@ -38,6 +40,7 @@ WITH submitted AS (
         max_attempts integer, max_crashes integer, at_most_once boolean, delay double precision,
         run_at timestamptz, expires_in double precision, deadline double precision,
         hold double precision, watched boolean, notify_url text,
+        finish_by timestamptz, start_by timestamptz,
         key_tenant text, key text, request_hash bytea, key_life double precision)
 ), taken AS (
     INSERT INTO idempotency_keys (tenant, key, request_hash, task_id, pool, priority, state,
@@ -54,7 +57,7 @@ WITH submitted AS (
 )
 INSERT INTO tasks (id, tenant, type, pool, priority, args, labels, max_attempts, max_crashes, at_most_once,
                    state, due_at, publish_at, expires_at, deadline_at, watched,
-                   notify_url)
+                   notify_url, finish_by, start_by, boost_at)
 SELECT id, tenant, type, pool, priority, args, labels, max_attempts, max_crashes,
        at_most_once,
        CASE WHEN due_at > now() THEN 'scheduled' ELSE 'pending' END,
@@ -63,7 +66,8 @@ SELECT id, tenant, type, pool, priority, args, labels, max_attempts, max_crashes
        now() + least(expires_in, deadline) * interval '1 second',
        now() + deadline * interval '1 second',
        watched,
-       notify_url
+       notify_url,
+       finish_by, start_by, now() + (start_by - now()) / 2
 FROM submitted
 WHERE key IS NULL OR id IN (SELECT task_id FROM taken)
 ON CONFLICT (id) DO NOTHING
@@ -78,7 +82,7 @@ SELECT id, state, created_at, due_at FROM tasks WHERE id = ANY (%(ids)s);
 SELECT id, tenant, type, pool, priority, state, reason, args, result, error, attempt,
        max_attempts, generation, error_count, crash_count, progress, labels, worker, created_at,
        due_at, expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at,
-       notify_url
+       notify_url, finish_by
 FROM tasks
 WHERE id = %(id)s AND tenant = %(tenant)s
   AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s);
@@ -88,7 +92,7 @@ WHERE id = %(id)s AND tenant = %(tenant)s
 SELECT id, tenant, type, pool, priority, state, reason, args, result, error, attempt,
        max_attempts, generation, error_count, crash_count, progress, labels, worker, created_at,
        due_at, expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at,
-       notify_url
+       notify_url, finish_by
 FROM tasks
 WHERE tenant = %(tenant)s
   AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s)
@@ -170,6 +174,20 @@ UPDATE tasks SET state = 'scheduled', reason = %(reason)s, due_at = now()
 WHERE pool = %(pool)s AND state = 'queued' AND queued_at < %(queued_before)s
 RETURNING id, pg_notify('taskyard_dispatch', '');
 
+-- name: boost_due
+-- Tasks whose date comes near rise a level each time that half of the time left is used up, and in the
+-- last second to the top.
+UPDATE tasks SET
+    boost = CASE WHEN due_soon.last THEN 9 - priority ELSE boost + 1 END,
+    boost_at = CASE WHEN NOT due_soon.last AND priority + boost < 8
+                    THEN now() + (start_by - now()) / 2 END
+FROM (SELECT id, start_by <= now() + interval '1 second' OR priority + boost >= 9 AS last
+      FROM tasks
+      WHERE boost_at <= now() AND state IN ('scheduled', 'pending', 'retrying')
+      ORDER BY boost_at LIMIT %(limit)s
+      FOR UPDATE SKIP LOCKED) AS due_soon
+WHERE tasks.id = due_soon.id;
+
 -- name: expire_due
 -- Tasks that have not started by their expiry never will.
 UPDATE tasks SET state = 'expired', finished_at = now(),
@@ -183,10 +201,12 @@ WHERE id IN (
 RETURNING id;
 
 -- name: next_deadline
--- In how many seconds the next task is due or expires; null when none will. Pending tasks that
+-- In how many seconds the next task is due, rises or expires; null when none will. Pending tasks that
 -- wait for another try are left out: they are looked for every second.
 SELECT extract(epoch FROM least(
            (SELECT min(due_at) FROM tasks WHERE state IN ('scheduled', 'retrying')),
+           (SELECT min(boost_at) FROM tasks
+            WHERE boost_at IS NOT NULL AND state IN ('scheduled', 'pending', 'retrying')),
            (SELECT min(expires_at) FROM tasks
             WHERE expires_at IS NOT NULL
               AND state IN ('scheduled', 'pending', 'queued', 'retrying'))
