@@ -11,9 +11,9 @@ from taskyard.core.errors import Forbidden, Unauthenticated
 from taskyard.core.principal import Principal, Scope
 from taskyard.services.authenticate import Authenticator
 
-# Documentation tells nothing of anybody's tasks. What is neither that nor an operation is for
-# admins.
-_DOCUMENTATION = frozenset({"/openapi.json", "/asyncapi.json", "/docs", "/problems/{code}"})
+# Documentation tells nothing of anybody's tasks, and neither does what does not exist (""). What is
+# neither of them nor an operation is for admins.
+_FOR_ALL = frozenset({"", "/openapi.json", "/asyncapi.json", "/docs", "/problems/{code}"})
 _OPEN = frozenset({"/style.css"})
 _PAGES = "ui"  # a blueprint that looks itself whether somebody is logged in
 _IN_RULE = re.compile(r"<(?:\w+:)?(\w+)>")
@@ -42,13 +42,11 @@ def register_auth(
 
     @app.before_request
     async def let_in() -> Response | None:
-        path = "" if request.url_rule is None else _IN_RULE.sub(r"{\1}", request.url_rule.rule)
-        method = "GET" if request.method == "HEAD" else request.method
+        method, path = _asked()
         operation = operations.get((method, path))
         if path in _OPEN or (operation and operation.scope is None) or request.blueprint == _PAGES:
             return None
-        for_all = not path or path in _DOCUMENTATION
-        if for_all and not production:
+        if (for_all := path in _FOR_ALL) and not production:
             return None
         try:
             g.principal = principal = await _known(authenticator, sessions)
@@ -69,6 +67,12 @@ def require(principal: Principal, operation: Operation | None) -> None:
         raise Forbidden(f"this needs the scope {scope!s}; yours: {has}")
     if operation and operation.whole_tenant and principal.owner.patterns is not None:
         raise Forbidden("this is for keys and tokens that are not limited to some task types")
+
+
+def _asked() -> tuple[str, str]:
+    """Return method and path as operations have them; no path, if there is nothing there."""
+    path = "" if request.url_rule is None else _IN_RULE.sub(r"{\1}", request.url_rule.rule)
+    return "GET" if request.method == "HEAD" else request.method, path
 
 
 async def _known(authenticator: Authenticator, sessions: Sessions | None) -> Principal:
