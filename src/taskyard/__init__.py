@@ -22,14 +22,16 @@ if TYPE_CHECKING:
     from taskyard.worker.outcome import Interrupted as Interrupted
     from taskyard.worker.outcome import Permanent as Permanent
     from taskyard.worker.outcome import Retry as Retry
+    from taskyard.worker.outcome import Throttled as Throttled
     from taskyard.worker.task import task as task
 
-__all__ = ["Interrupted", "Permanent", "Retry", "current", "files", "task"]
+__all__ = ["Interrupted", "Permanent", "Retry", "Throttled", "current", "files", "task"]
 
 _HOMES = {
     "Interrupted": "taskyard.worker.outcome",
     "Permanent": "taskyard.worker.outcome",
     "Retry": "taskyard.worker.outcome",
+    "Throttled": "taskyard.worker.outcome",
     "current": "taskyard.worker.current",
     "task": "taskyard.worker.task",
 }

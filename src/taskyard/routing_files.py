@@ -14,13 +14,14 @@ from taskyard.core.routing_problems import problems
 from taskyard.routing_entries import Reader, duration, integer, read_entry, text, yes_or_no
 from taskyard.routing_entries import load_toml as _load
 from taskyard.routing_events import read_events
+from taskyard.routing_limits import RATE, RESOURCE_KEYS, read_resources
 
 _POOL_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 
 def read_routing(folder: Path) -> RoutingTable:
-    """Return the routing table of a folder: pools.toml; tasks.toml and events.toml if there are.
+    """Return the routing table of a folder: pools.toml, and what there is of the others.
 
     Raises InvalidRouting with every fault of all files.
     """
@@ -28,7 +29,8 @@ def read_routing(folder: Path) -> RoutingTable:
     pools = _read_pools(_load(folder / "pools.toml", faults), faults)
     defaults = _read_defaults(_load(folder / "tasks.toml", faults, optional=True), faults)
     events = read_events(_load(folder / "events.toml", faults, optional=True), faults)
-    table = RoutingTable(pools=pools, defaults=defaults, events=events)
+    resources = read_resources(_load(folder / "resources.toml", faults, optional=True), faults)
+    table = RoutingTable(pools=pools, defaults=defaults, events=events, resources=resources)
     if not faults:
         faults += problems(table)
     if faults:
@@ -154,6 +156,13 @@ _TASK: Mapping[str, Reader] = {
     "retry": _retry,
     "retention": duration,
     "max_args": text(units.size, '"256KiB"'),
+    "concurrency": integer(1, 100_000),
+    "rate": RATE,
+    "resources": _strings(lambda _: None),
 }
 
-KEYS = {"pools.toml": tuple(_POOL), "tasks.toml": tuple(_TASK)}
+KEYS = {
+    "pools.toml": tuple(_POOL),
+    "tasks.toml": tuple(_TASK),
+    "resources.toml": RESOURCE_KEYS,
+}

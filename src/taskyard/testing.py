@@ -31,8 +31,9 @@ from taskyard.worker import signature
 from taskyard.worker.base import TaskyardTask
 from taskyard.worker.current import Current, current
 from taskyard.worker.outcome import ArgumentsDoNotFit, Interrupted, encode
+from taskyard.worker.resource import Resource
 
-__all__ = ["LogLine", "Progress", "Trial", "route_of"]
+__all__ = ["LogLine", "Progress", "Throttling", "Trial", "route_of"]
 
 T = TypeVar("T")
 
@@ -49,6 +50,13 @@ class LogLine(NamedTuple):
 
     text: str
     fields: dict[str, Any]
+
+
+class Throttling(NamedTuple):
+    """What a task said of a resource with `current.resource(…).throttled()`."""
+
+    resource: str
+    pause: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,6 +77,7 @@ class Trial:
     kept: dict[str, Any] = field(default_factory=dict)
     progress: list[Progress] = field(default_factory=list)
     log: list[LogLine] = field(default_factory=list)
+    throttled: list[Throttling] = field(default_factory=list)
 
     def run(self, task: Callable[..., Any], args: Mapping[str, Any] | None = None) -> Any:
         """Return the result as a client would read it.
@@ -176,6 +185,10 @@ class _OnTrial(Current):
         value = function()
         kept[step] = msgspec.json.decode(msgspec.json.encode(value))
         return value
+
+    def resource(self, name: str) -> Resource:
+        reports = _trial.get().throttled
+        return Resource(lambda pause: reports.append(Throttling(name, pause)))
 
 
 class _Given:

@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import jsonschema
 import pytest
 
 from taskyard.core.errors import InvalidRouting
+from taskyard.core.limits import Rate
+from taskyard.core.routing_limits import has_limits, limits_for
 from taskyard.routing_files import KEYS, read_routing
 
 ROUTING = Path(__file__).parents[2] / "routing"
@@ -35,7 +38,7 @@ def test_the_routing_table_of_this_deployment_is_sound() -> None:
     assert [rule.name for rule in table.events.rules] == [
         "thumbnail-new-uploads", "summarize-new-tables",
     ]  # fmt: skip
-    for name in ("pools", "tasks", "events"):
+    for name in ("pools", "tasks", "events", "resources"):
         jsonschema.validate(tomllib.loads((ROUTING / f"{name}.toml").read_text()), schema(name))
 
 
@@ -61,7 +64,8 @@ BAD_POOLS = [
 ]  # fmt: skip
 BAD_TASKS = [
     "priority = 10", "timeout = 60", 'timeout = ""', "max_args = 100",
-    'max_args = "1MB"', "retry = 5", 'retry = { base = "x" }', "unknown = 1",
+    'max_args = "1MB"', "retry = 5", "concurrency = 0", 'rate = "fast"', "rate = 10",
+    'resources = []', 'resources = "stripe"', 'retry = { base = "x" }', "unknown = 1",
 ]  # fmt: skip
 
 
@@ -84,9 +88,49 @@ def test_reader_and_schema_refuse_the_same_tasks(tmp_path: Path, line: str) -> N
 
 def test_reader_and_schema_know_the_same_keys() -> None:
     """A key that one of them lacks would be refused or go unnoticed."""
-    for name in ("pools", "tasks"):
+    for name in ("pools", "tasks", "resources"):
         described = schema(name)["additionalProperties"]["properties"]
         assert tuple(described) == KEYS[f"{name}.toml"]
+
+
+BAD_RESOURCES = [
+    "[Stripe]\nconcurrency = 1", "[stripe]", "[stripe]\nconcurrency = 0", '[stripe]\nrate = "1"',
+    "[stripe]\nrate = 5", "[stripe]\nburst = 5", "stripe = 5",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", BAD_RESOURCES)
+def test_reader_and_schema_refuse_the_same_resources(tmp_path: Path, text: str) -> None:
+    """An editor underlines what the reader refuses."""
+    (tmp_path / "resources.toml").write_text(text)
+    assert faults(tmp_path, GOOD)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(tomllib.loads(text), schema("resources"))
+
+
+@pytest.mark.parametrize("rate", ["0/s", "20000/s", "5/2d", "5/0s"])
+def test_a_rate_that_cannot_be_kept_is_refused(tmp_path: Path, rate: str) -> None:
+    """Each start is remembered for its period, so both are bounded."""
+    [fault] = faults(tmp_path, GOOD, f'["image.x"]\nrate = "{rate}"\n')
+    assert fault.startswith('tasks.toml ["image.x"] rate: is ')
+
+
+def test_limits_are_read(tmp_path: Path) -> None:
+    """A task type has its own limit and those of the resources it names, in the order of locks."""
+    (tmp_path / "pools.toml").write_text(GOOD)
+    (tmp_path / "tasks.toml").write_text(
+        '["image.*"]\nconcurrency = 3\nrate = "600/m"\nresources = ["stripe", "smtp"]\n'
+    )
+    (tmp_path / "resources.toml").write_text('[stripe]\nconcurrency = 5\n[smtp]\nrate = "5/10s"\n')
+    table = read_routing(tmp_path)
+    shown = [(each.name, each.concurrency, each.rate) for each in limits_for(table, "image.x")]
+    assert shown == [
+        ("resource:smtp", None, Rate(5, timedelta(seconds=10))),
+        ("resource:stripe", 5, None),
+        ("task:image.x", 3, Rate(600, timedelta(minutes=1))),
+    ]
+    assert has_limits(table)
+    assert not has_limits(read_routing(ROUTING))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from taskyard import Interrupted, Permanent, Retry, current, task
 from taskyard.core.errors import UnknownTaskType
-from taskyard.testing import LogLine, Progress, Trial, _OnTrial, route_of
+from taskyard.testing import LogLine, Progress, Throttling, Trial, _OnTrial, route_of
 from taskyard.worker.current import Current
 from taskyard.worker.outcome import ArgumentsDoNotFit, ResultUnusable
 
@@ -18,6 +18,12 @@ from taskyard.worker.outcome import ArgumentsDoNotFit, ResultUnusable
 class Line(msgspec.Struct):
     item: str
     count: Annotated[int, msgspec.Meta(ge=1)]
+
+
+@task("trial.charge")
+def charge() -> None:
+    current.resource("stripe").throttled(retry_after=30)
+    current.resource("stripe").timed_out()
 
 
 @task("trial.order")
@@ -134,6 +140,14 @@ def test_only_a_task_can_be_tried() -> None:
     """A plain function is called, not tried."""
     with pytest.raises(TypeError, match="is no task"):
         Trial().run(lambda: None)
+
+
+def test_what_is_said_of_a_resource_is_kept() -> None:
+    """A trial needs no resources.toml."""
+    trial = Trial()
+    trial.run(charge)
+    assert trial.throttled == [Throttling("stripe", 30.0), Throttling("stripe", 1.0)]
+    current.resource("stripe").throttled()  # outside a worker: nothing happens
 
 
 def test_all_that_current_can_do_can_be_tried() -> None:

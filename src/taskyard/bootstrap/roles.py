@@ -1,5 +1,6 @@
 """The processes of the dispatcher, the ingest and the workers."""
 
+import asyncio
 import platform
 import uuid
 from contextlib import AsyncExitStack
@@ -12,6 +13,7 @@ from taskyard.bootstrap.process import beside, settle
 from taskyard.bootstrap.surroundings import key_ring, routing
 from taskyard.core.errors import Misconfigured
 from taskyard.core.principal import Owner
+from taskyard.core.routing_limits import has_limits
 from taskyard.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -26,6 +28,7 @@ async def run_dispatcher(given: Settings) -> None:
     from taskyard.broker.publisher import open_publisher
     from taskyard.broker.wakeup import exchange_name
     from taskyard.dispatcher import Dispatcher
+    from taskyard.dispatcher.lines import follow_freed, releasing
     from taskyard.services.reconcile import Reconciler
     from taskyard.storage.pool import open_pool
 
@@ -35,6 +38,10 @@ async def run_dispatcher(given: Settings) -> None:
         pool = await enter(open_pool(given.database_url, name="dispatcher", size=size, ring=ring))
         publisher = await enter(open_publisher(given.amqp_url, exchange_name(given.prefix)))
         table = routing(given)
+        freed = asyncio.Event()
+        if has_limits(table):
+            following = follow_freed(given.database_url, freed)
+            await enter(beside(following, name="freed permits"))
         reconciler = Reconciler(
             table=table,
             connections=pool,
@@ -49,7 +56,7 @@ async def run_dispatcher(given: Settings) -> None:
             publisher=publisher,
             reconciler=reconciler,
             table=table,
-            outward=await enter(open_outward(given, pool)),
+            outward=[*await enter(open_outward(given, pool)), releasing(pool, table, freed)],
         )
         settle()
         notify.ready()

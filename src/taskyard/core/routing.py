@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from taskyard.core import topics
 from taskyard.core.errors import UnknownTaskType
+from taskyard.core.limits import Limit, Rate
 from taskyard.core.retry import RetryPolicy
 from taskyard.core.rules import EventRules
 
@@ -57,7 +58,8 @@ class TaskDefaults:
 
     `timeout` bounds one attempt, `deadline` the whole task from its submission on. A task that is
     cancelled while it runs has `cancel_grace` to end by itself. With `at_most_once` no attempt
-    follows another: a lost worker leaves the outcome unknown.
+    follows another: a lost worker leaves the outcome unknown. `concurrency` and `rate` bound each
+    task type by itself, `resources` name budgets that it shares with others.
     """
 
     priority: int = 4
@@ -68,6 +70,9 @@ class TaskDefaults:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     retention: timedelta = timedelta(days=7)
     max_args: int = 256 * 1024
+    concurrency: int | None = None
+    rate: Rate | None = None
+    resources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +92,7 @@ class RoutingTable:
     pools: Mapping[str, Pool]
     defaults: Mapping[str, TaskDefaults]
     events: EventRules = field(default_factory=EventRules)
+    resources: Mapping[str, Limit] = field(default_factory=dict)
 
     def resolve(self, task_type: str) -> Route:
         """Return the one route of a task type.

@@ -9,7 +9,12 @@ from taskyard.core.routing import RoutingTable
 
 def problems(table: RoutingTable) -> tuple[Fault, ...]:
     """Return what is wrong, in the order of the files."""
-    return (*_shared_patterns(table), *_orphaned_defaults(table), *_orphaned_rules(table))
+    return (
+        *_shared_patterns(table),
+        *_orphaned_defaults(table),
+        *_orphaned_rules(table),
+        *_unknown_resources(table),
+    )
 
 
 def _shared_patterns(table: RoutingTable) -> Iterator[Fault]:
@@ -45,3 +50,13 @@ def _orphaned_rules(table: RoutingTable) -> Iterator[Fault]:
         if not any(table.pools_for(rule.task)):
             where = f"events.toml [[rule]] {rule.name!r} task"
             yield Fault(where, f"no pool runs the task type {rule.task!r}")
+
+
+def _unknown_resources(table: RoutingTable) -> Iterator[Fault]:
+    """A budget that is named but not there would bound nothing."""
+    known = ", ".join(table.resources) or "none"
+    for pattern, defaults in table.defaults.items():
+        for name in defaults.resources:
+            if name not in table.resources:
+                where = f"tasks.toml [{pattern!r}] resources"
+                yield Fault(where, f"resources.toml has no {name!r}; there are {known}")

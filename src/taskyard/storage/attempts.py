@@ -65,9 +65,20 @@ def claim(
     """
     given = {"id": task_id, "type": task_type, "worker": worker, "token": token}
     row = cursor.execute(_SQL["claim"], given).fetchone()
-    row = row or cursor.execute(_SQL["find_claimed"], given).fetchone()
     if row is None:
-        return None
+        return find_claimed(cursor, task_id, task_type, token)
+    return _lease(task_id, task_type, token, row)
+
+
+def find_claimed(
+    cursor: Cursor, task_id: TaskId, task_type: str, token: LeaseToken
+) -> Lease | None:
+    """Return the lease that an earlier claim with this token took, or None."""
+    row = cursor.execute(_SQL["find_claimed"], {"id": task_id, "token": token}).fetchone()
+    return None if row is None else _lease(task_id, task_type, token, row)
+
+
+def _lease(task_id: TaskId, task_type: str, token: LeaseToken, row: tuple[Any, ...]) -> Lease:
     tenant, args, attempt, max_attempts, errors, priority, seconds_left = row
     return Lease(
         id=task_id,

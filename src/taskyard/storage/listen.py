@@ -17,6 +17,7 @@ DISPATCH = "taskyard_dispatch"  # something to publish, or a new date to wait fo
 TASK_TYPES = "taskyard_task_types"  # a worker announced task types
 STOP = "taskyard_stop"  # a running task was cancelled; the payload is its id
 ENDED = "taskyard_ended"  # a watched task has ended; the payload is its id
+LIMITS = "taskyard_limits"  # an attempt that held permits has ended
 TOPOLOGY = "taskyard_topology"  # a pool may have another queue
 
 _RECONNECT_AFTER = 1.0

@@ -23,9 +23,10 @@ from celery.exceptions import Retry as CeleryRetry
 
 from taskyard.core.lease import Lease, LeaseToken
 from taskyard.core.sealed import Place
+from taskyard.core.routing_limits import limits_for
 from taskyard.core.task import Failure, TaskId
 from taskyard.storage import attempts, reconciliation
-from taskyard.worker import signature
+from taskyard.worker import permits, signature
 from taskyard.worker.current import Running, current, running
 from taskyard.worker.outcome import (
     ArgumentsDoNotFit,
@@ -36,9 +37,12 @@ from taskyard.worker.outcome import (
     ResultUnusable,
     Retried,
     Retry,
+    Throttled,
     encode,
     judge,
 )
+from taskyard.worker.permits import Deferred
+from taskyard.worker.resource import resource_of
 from taskyard.worker.runtime import Runtime
 
 log = structlog.get_logger(__name__)
@@ -66,15 +70,27 @@ class TaskyardTask(celery.Task):
             return self.run(*args, **kwargs)
         runtime: Runtime = self.app.taskyard
         task_id, token = TaskId(UUID(self.request.id)), LeaseToken(uuid4())
+        limits = limits_for(runtime.table, self.name)
         lease = runtime.durably(
-            lambda cursor: attempts.claim(cursor, task_id, self.name, runtime.worker, token)
+            lambda cursor: permits.claim(cursor, task_id, self.name, runtime.worker, token, limits)
         )
+        if isinstance(lease, Deferred):
+            raise Ignore  # it waits in the line of a limit
         if lease is None:
             # Ended, cancelled, leased elsewhere or not due: a wake-up too many, harmless.
             with contextlib.suppress(psycopg.Error):  # a number, nothing hangs on it
                 reconciliation.count_duplicate(runtime.cursor(), runtime.pool)
             raise Ignore
         self.request.retries = lease.errors
+        try:
+            self._attempt(runtime, lease)
+        finally:
+            if limits:
+                permits.tell_freed(runtime, limits)
+        return None
+
+    def _attempt(self, runtime: Runtime, lease: Lease) -> None:
+        """Run a claimed attempt and store what comes of it."""
         claimed_at = time.monotonic()
         with running(runtime, lease) as it:
             try:
@@ -93,7 +109,6 @@ class TaskyardTask(celery.Task):
                 raise
         if not stored:
             _discard(lease)
-        return None
 
     def _perform(self, it: Running) -> bool:
         """Run the function and store its result; return False when the lease was gone."""
@@ -114,6 +129,8 @@ class TaskyardTask(celery.Task):
 
     def _conclude(self, runtime: Runtime, lease: Lease, error: Exception, *, overdue: bool) -> None:
         """Store that the attempt failed, and what follows; Celery only has to log it."""
+        if isinstance(error, Throttled):
+            _report(runtime, lease, error)
         outcome = judge(
             error,
             lease=lease,
@@ -224,6 +241,13 @@ def _committed(it: Running, result: str) -> bool:
         )
     )
     return True
+
+
+def _report(runtime: Runtime, lease: Lease, error: Throttled) -> None:
+    try:
+        resource_of(runtime, lease, error.resource).throttled(error.after)
+    except LookupError as unknown:
+        log.warning("throttling not taken in", error=str(unknown))
 
 
 def _discard(lease: Lease) -> None:

@@ -14,6 +14,7 @@ from taskyard.core.lease import Lease
 from taskyard.storage import attempts, memos
 from taskyard.worker.effects import Effects, Transaction
 from taskyard.worker.outcome import Interrupted
+from taskyard.worker.resource import Resource, resource_of
 from taskyard.worker.runtime import Runtime
 from taskyard.worker.spoken import Spoken
 
@@ -135,6 +136,14 @@ class Current:
         if not running.runtime.durably(lambda c: memos.keep(c, running.lease, step, text)):
             raise Interrupted("the lease is gone")
         return value  # type: ignore[no-any-return]
+
+    def resource(self, name: str) -> Resource:
+        """Return a budget that the task type shares: `current.resource("stripe").throttled()`.
+
+        Raises LookupError in a worker when the task type does not name it in tasks.toml.
+        """
+        running = _running.get()
+        return resource_of(running.runtime, running.lease, name) if running else Resource()
 
 
 current = Current()

@@ -36,6 +36,20 @@ class Retry(Exception):
         self.after = timedelta(seconds=after) if isinstance(after, int | float) else after
 
 
+class Throttled(Retry):
+    """Raise this when a service says that it has had enough: 429, or no answer in time.
+
+    The budget of the resource is halved for all pools, nothing that needs it starts for
+    `retry_after` seconds, and this task runs again after them.
+    """
+
+    def __init__(
+        self, resource: str, *, retry_after: timedelta | float | None = None, message: str = ""
+    ) -> None:
+        super().__init__(message or f"throttled by {resource}", after=retry_after)
+        self.resource = resource
+
+
 class ArgumentsDoNotFit(Permanent):
     """The stored arguments do not fit the function's type hints (any longer)."""
 
@@ -159,7 +173,7 @@ def _code(error: BaseException) -> str:
         case SoftTimeLimitExceeded():
             return "timed-out"
         case Retry():
-            return "retry-asked"
+            return "throttled" if isinstance(error, Throttled) else "retry-asked"
         case _ if getattr(error, "permanent", False) is True:
             return "permanent-error"
         case _:

@@ -45,6 +45,16 @@ def test_two_pools_for_one_type_are_a_problem() -> None:
     assert ["image.thumbnail" in fault.problem for fault in faults] == [True]
 
 
+def test_a_resource_that_is_not_there_is_a_problem() -> None:
+    """A budget that is misspelt would bound nothing."""
+    names_it = {"image.*": TaskDefaults(resources=("stripe",))}
+    [fault] = problems(RoutingTable(pools={"a": pool("a", "image.*")}, defaults=names_it))
+    assert (
+        str(fault)
+        == "tasks.toml ['image.*'] resources: resources.toml has no 'stripe'; there are none"
+    )
+
+
 def test_an_entry_that_no_pool_can_run_is_a_problem() -> None:
     """It is most likely misspelt."""
     routing = RoutingTable(pools={"p": pool("p", "image.*")}, defaults={"imgae.x": TaskDefaults()})
