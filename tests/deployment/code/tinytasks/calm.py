@@ -6,6 +6,7 @@ from kombu.asynchronous import get_event_loop
 
 from taskyard import task
 from taskyard.worker.queues import PoolConsumers
+from tinytasks.passage import stay
 
 
 @task("calm.add")
@@ -24,3 +25,9 @@ def deafen() -> None:
         if isinstance(each, PoolConsumers):
             for consumer in each._consumers.values():
                 get_event_loop().call_soon(consumer.cancel)
+
+
+@task("calm.pass")
+def pass_through(path: str, seconds: float) -> None:
+    """Write down when it began and ended: a test counts what ran at once."""
+    stay(path, seconds)

@@ -10,6 +10,7 @@ from typing import Any
 from celery.exceptions import SoftTimeLimitExceeded
 
 from taskyard import Interrupted, Permanent, Retry, current, task
+from tinytasks.passage import stay
 
 
 @task("quick.echo")
@@ -266,3 +267,16 @@ def babble() -> None:
     current.log("surrogate", bad="\ud800")
     current.log("large", bad="x" * 10_000)
     current.log("y" * 2000, at=object())
+
+
+@task("quick.pass")
+def pass_through(path: str, seconds: float) -> None:
+    """Write down when it began and ended: a test counts what ran at once."""
+    stay(path, seconds)
+
+
+@task("quick.stamp")
+def stamp(path: str) -> None:
+    """Write down when it ran."""
+    with open(path, "a") as file:
+        file.write(f"{time.time()}\n")
