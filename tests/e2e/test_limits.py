@@ -12,7 +12,7 @@ def most_at_once(lines: list[str], killed: dict[str, float]) -> int:
     """How many attempts ran at the same moment; one that was killed ended then."""
     changes = []
     for line in lines:
-        at, what, name, _pid = line.split()
+        at, what = line.split()[:2]
         changes.append((float(at), 1 if what == "in" else -1))
     out = {line.split()[2] for line in lines if " out " in line}  # one may end as it is killed
     changes += [(at, -1) for name, at in killed.items() if name not in out]

@@ -20,6 +20,7 @@ from taskyard.api.methods import register_options
 from taskyard.api.order import order_blueprint
 from taskyard.api.parked_events import parked_events_blueprint
 from taskyard.api.parts import Parts
+from taskyard.api.resources import resources_blueprint
 from taskyard.api.streams import streams_blueprint
 from taskyard.api.submit import submit_blueprint
 from taskyard.api.tasks import tasks_blueprint
@@ -52,6 +53,7 @@ def create_app(parts: Parts) -> Quart:
         parked_events_blueprint(parts),
         yard_blueprint(parts),
         audit_blueprint(parts),
+        resources_blueprint(parts),
         health_blueprint(parts),
         docs_blueprint(),
         asyncapi_blueprint(parts),

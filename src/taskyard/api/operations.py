@@ -20,6 +20,7 @@ from taskyard.api.operation import (
     Operation,
 )
 from taskyard.api.order_operations import ORDER_OPERATIONS
+from taskyard.api.resource_operations import RESOURCE_OPERATIONS
 from taskyard.api.stream_operations import STREAM_OPERATIONS
 from taskyard.api.webhook_operations import WEBHOOK_OPERATIONS
 from taskyard.core.principal import Scope
@@ -145,6 +146,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *WEBHOOK_OPERATIONS,
     *EVENT_OPERATIONS,
     *AUDIT_OPERATIONS,
+    *RESOURCE_OPERATIONS,
     Operation(
         method="get",
         path="/v1/task-types",

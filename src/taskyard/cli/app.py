@@ -14,6 +14,7 @@ from taskyard.cli.encryption import encryption
 from taskyard.cli.events import events
 from taskyard.cli.keys import keys
 from taskyard.cli.report import console, exits_cleanly
+from taskyard.cli.resources import resources
 from taskyard.cli.topology import topology
 from taskyard.cli.watch import watch
 from taskyard.cli.webhooks import webhooks
@@ -31,6 +32,7 @@ app.add_typer(topology, name="topology")
 app.add_typer(tasks.tasks, name="tasks")
 app.command(name="pools")(tasks.pools)
 app.command(name="reprioritise")(tasks.reprioritise)
+app.command(name="resources")(resources)
 app.command(name="watch")(watch)
 app.add_typer(dead_letters.dead_letters, name="dead-letters")
 app.command(name="replay")(dead_letters.replay)

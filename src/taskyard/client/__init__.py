@@ -56,7 +56,14 @@ from taskyard.client.webhook_documents import (
     WebhookList,
     WebhookWithSecret,
 )
-from taskyard.client.yard_documents import Explanation, Pool, PoolList, TaskType, TaskTypeList
+from taskyard.client.yard_documents import (
+    Explanation,
+    Pool,
+    PoolList,
+    ResourceList,
+    TaskType,
+    TaskTypeList,
+)
 
 if TYPE_CHECKING:
     from taskyard.client.aio import AsyncClient as AsyncClient
@@ -100,6 +107,7 @@ __all__ = [
     "Receipt",
     "ReplayRefusal",
     "ReplayReport",
+    "ResourceList",
     "Task",
     "TaskChange",
     "TaskError",

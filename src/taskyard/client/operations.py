@@ -22,7 +22,14 @@ from taskyard.client.documents import (
 from taskyard.client.exchange import Call, Request
 from taskyard.client.requests import post, query, segment
 from taskyard.client.stream_documents import TaskLog
-from taskyard.client.yard_documents import Explanation, Pool, PoolList, TaskType, TaskTypeList
+from taskyard.client.yard_documents import (
+    Explanation,
+    Pool,
+    PoolList,
+    ResourceList,
+    TaskType,
+    TaskTypeList,
+)
 
 LONGEST_WAIT = 60  # seconds, the server's bound of one long poll
 
@@ -217,6 +224,11 @@ def pools() -> Call[PoolList]:
 def pool(name: str) -> Call[Pool]:
     """Return one pool."""
     return Call(Request(method="GET", path=f"/v1/pools/{segment(name)}"), Pool)
+
+
+def resources() -> Call[ResourceList]:
+    """Return the budgets that task types share."""
+    return Call(Request(method="GET", path="/v1/resources"), ResourceList)
 
 
 def explain(task_type: str, *, priority: int | None) -> Call[Explanation]:

@@ -35,7 +35,14 @@ from taskyard.client.operations import (
 from taskyard.client.repeats import Repeats, ask
 from taskyard.client.stream_documents import News, TaskLog
 from taskyard.client.webhooks import Webhooks
-from taskyard.client.yard_documents import Explanation, Pool, PoolList, TaskType, TaskTypeList
+from taskyard.client.yard_documents import (
+    Explanation,
+    Pool,
+    PoolList,
+    ResourceList,
+    TaskType,
+    TaskTypeList,
+)
 
 T = TypeVar("T")
 
@@ -225,6 +232,10 @@ class Client:
     def pool(self, name: str) -> Pool:
         """Return one pool."""
         return self._ask(operations.pool(name))
+
+    def resources(self) -> ResourceList:
+        """Return the budgets that task types share."""
+        return self._ask(operations.resources())
 
     def explain(self, task_type: str, *, priority: int | None = None) -> Explanation:
         """Return where a task type goes and why."""

@@ -100,3 +100,32 @@ class PoolList(msgspec.Struct, frozen=True, kw_only=True):
 
     broker_up: bool
     items: tuple[Pool, ...]
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """How many attempts may run at once, and start within a time such as `20/s`."""
+
+    concurrency: int | None
+    rate: str | None
+
+
+class Resource(msgspec.Struct, frozen=True, kw_only=True):
+    """A budget that task types share: the whole, what of it may be used now, what is in use."""
+
+    name: str
+    budget: Budget
+    allowed: Budget
+    share: float
+    paused_for: float
+    running: int
+    started: int
+    waiting: int
+    reports: int
+    reported_at: datetime | None
+    types: tuple[str, ...]
+
+
+class ResourceList(msgspec.Struct, frozen=True, kw_only=True):
+    """All resources."""
+
+    items: tuple[Resource, ...]

@@ -33,7 +33,8 @@ class Rate:
         return self.period.total_seconds()
 
     def __str__(self) -> str:
-        return f"{self.count}/{units.show_duration(self.period)}"
+        period = units.show_duration(self.period)
+        return f"{self.count}/{period[1:] if len(period) == 2 and period[0] == '1' else period}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,9 +30,10 @@ class Released:
 class ResourceStatus:
     """One resource: its whole budget, what of it may be used now, and how it stands."""
 
+    name: str
     budget: Limit
     allowed: Limit
-    survey: Survey | None
+    survey: Survey
 
 
 async def release_waiting(pool: Pool, table: RoutingTable) -> Released:
@@ -80,16 +81,11 @@ async def forget_reservations(pool: Pool) -> None:
 
 async def survey_resources(pool: Pool, table: RoutingTable) -> list[ResourceStatus]:
     """Return every resource as it stands. Raises StorageUnavailable."""
-    budgets = list(table.resources.values())
     async with borrowed(pool) as connection:
-        found = await limits.survey(connection, budgets)
-    return [
-        ResourceStatus(
-            budget=each, allowed=_allowed(each, found.get(each.name)), survey=found.get(each.name)
-        )
-        for each in budgets
-    ]
-
-
-def _allowed(budget: Limit, survey: Survey | None) -> Limit:
-    return budget.shrunk(survey.standing.share_now) if survey else budget
+        found = await limits.survey(connection, list(table.resources.values()))
+    statuses = []
+    for name, budget in table.resources.items():
+        survey = found.get(budget.name, Survey())
+        allowed = budget.shrunk(survey.standing.share_now)
+        statuses.append(ResourceStatus(name=name, budget=budget, allowed=allowed, survey=survey))
+    return statuses

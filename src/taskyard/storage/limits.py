@@ -1,7 +1,7 @@
 """Limits as the database keeps them: what is in use, who waits, who is let go."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -31,12 +31,12 @@ class Found:
 class Survey:
     """A limit as it stands; `waiting` is counted up to 10,000."""
 
-    standing: Standing
-    reports: int
-    reported_at: datetime | None
-    running: int
-    started: int
-    waiting: int
+    standing: Standing = field(default_factory=Standing)
+    reports: int = 0
+    reported_at: datetime | None = None
+    running: int = 0
+    started: int = 0
+    waiting: int = 0
 
 
 def lock(cursor: Cursor, names: Sequence[str]) -> dict[str, Standing]:
