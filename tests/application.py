@@ -20,6 +20,7 @@ from taskyard.dev.processes import free_port
 from taskyard.services.catalog import Catalog
 from taskyard.services.fresh import open_fresh
 from taskyard.services.intake import open_intake
+from taskyard.services.quotas import open_quotas
 from taskyard.services.stream import open_stream
 from taskyard.services.waiting import open_waiting
 from taskyard.services.watch import open_watch
@@ -84,6 +85,7 @@ async def open_parts(
             fresh=fresh,
             catalog=Catalog(), waiting=await enter(open_waiting(pool, database_url)),
             stream=await enter(open_stream(pool)), watch=await enter(open_watch(pool)),
+            quotas=await enter(open_quotas(pool, table.quota)),
             authenticator=ANYBODY,
         )  # fmt: skip
         yield replace(parts, **changes)

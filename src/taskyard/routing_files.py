@@ -14,7 +14,7 @@ from taskyard.core.routing_problems import problems
 from taskyard.routing_entries import Reader, duration, integer, read_entry, text, yes_or_no
 from taskyard.routing_entries import load_toml as _load
 from taskyard.routing_events import read_events
-from taskyard.routing_limits import RATE, RESOURCE_KEYS, read_resources
+from taskyard.routing_limits import QUOTA_KEYS, RATE, RESOURCE_KEYS, read_quota, read_resources
 
 _POOL_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
@@ -30,7 +30,10 @@ def read_routing(folder: Path) -> RoutingTable:
     defaults = _read_defaults(_load(folder / "tasks.toml", faults, optional=True), faults)
     events = read_events(_load(folder / "events.toml", faults, optional=True), faults)
     resources = read_resources(_load(folder / "resources.toml", faults, optional=True), faults)
-    table = RoutingTable(pools=pools, defaults=defaults, events=events, resources=resources)
+    quota = read_quota(_load(folder / "limits.toml", faults, optional=True), faults)
+    table = RoutingTable(
+        pools=pools, defaults=defaults, events=events, resources=resources, quota=quota
+    )
     if not faults:
         faults += problems(table)
     if faults:
@@ -165,4 +168,5 @@ KEYS = {
     "pools.toml": tuple(_POOL),
     "tasks.toml": tuple(_TASK),
     "resources.toml": RESOURCE_KEYS,
+    "limits.toml": QUOTA_KEYS,
 }

@@ -187,7 +187,7 @@ SETTINGS: Mapping[str, Setting] = {
     "routing": Setting(
         parse=_folder,
         default="routing",
-        meaning="the folder with pools.toml, tasks.toml and events.toml",
+        meaning="the folder with pools.toml, tasks.toml, events.toml, resources.toml, limits.toml",
     ),
     "workers": Setting(
         parse=_folder, default=".", meaning="the folder put on the import path for task code"

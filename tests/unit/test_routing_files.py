@@ -12,6 +12,7 @@ import pytest
 
 from taskyard.core.errors import InvalidRouting
 from taskyard.core.limits import Rate
+from taskyard.core.quotas import Quota
 from taskyard.core.routing_limits import has_limits, limits_for
 from taskyard.routing_files import KEYS, read_routing
 
@@ -38,7 +39,7 @@ def test_the_routing_table_of_this_deployment_is_sound() -> None:
     assert [rule.name for rule in table.events.rules] == [
         "thumbnail-new-uploads", "summarize-new-tables",
     ]  # fmt: skip
-    for name in ("pools", "tasks", "events", "resources"):
+    for name in ("pools", "tasks", "events", "resources", "limits"):
         jsonschema.validate(tomllib.loads((ROUTING / f"{name}.toml").read_text()), schema(name))
 
 
@@ -91,6 +92,8 @@ def test_reader_and_schema_know_the_same_keys() -> None:
     for name in ("pools", "tasks", "resources"):
         described = schema(name)["additionalProperties"]["properties"]
         assert tuple(described) == KEYS[f"{name}.toml"]
+    tenant = schema("limits")["properties"]["tenant"]
+    assert tuple(tenant["properties"]) == KEYS["limits.toml"]
 
 
 BAD_RESOURCES = [
@@ -106,6 +109,30 @@ def test_reader_and_schema_refuse_the_same_resources(tmp_path: Path, text: str) 
     assert faults(tmp_path, GOOD)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(tomllib.loads(text), schema("resources"))
+
+
+BAD_LIMITS = [
+    "[tenants]", "[tenant]\nqueued = 0", '[tenant]\nrate = "fast"', "[tenant]\nstored = 5",
+    "[tenant]\nburst = 5", "tenant = 5",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", BAD_LIMITS)
+def test_reader_and_schema_refuse_the_same_limits(tmp_path: Path, text: str) -> None:
+    """An editor underlines what the reader refuses."""
+    (tmp_path / "limits.toml").write_text(text)
+    assert faults(tmp_path, GOOD)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(tomllib.loads(text), schema("limits"))
+
+
+def test_what_holds_for_tenants_is_read(tmp_path: Path) -> None:
+    """Unlimited, if nothing is said."""
+    (tmp_path / "pools.toml").write_text(GOOD)
+    assert read_routing(tmp_path).quota.is_unlimited
+    (tmp_path / "limits.toml").write_text('[tenant]\nrate = "100/s"\nstored = "10GiB"\n')
+    expected = Quota(rate=Rate(100, timedelta(seconds=1)), stored=10 * 1024**3)
+    assert read_routing(tmp_path).quota == expected
 
 
 @pytest.mark.parametrize("rate", ["0/s", "20000/s", "5/2d", "5/0s"])

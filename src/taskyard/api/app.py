@@ -20,6 +20,7 @@ from taskyard.api.methods import register_options
 from taskyard.api.order import order_blueprint
 from taskyard.api.parked_events import parked_events_blueprint
 from taskyard.api.parts import Parts
+from taskyard.api.quotas import register_quotas
 from taskyard.api.resources import resources_blueprint
 from taskyard.api.streams import streams_blueprint
 from taskyard.api.submit import submit_blueprint
@@ -39,6 +40,7 @@ def create_app(parts: Parts) -> Quart:
     register_headers(app)
     register_auth(app, parts.authenticator, parts.sessions, production=parts.production)
     register_options(app)
+    register_quotas(app, parts)
     for blueprint in (
         submit_blueprint(parts),
         tasks_blueprint(parts),

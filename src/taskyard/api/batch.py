@@ -1,7 +1,7 @@
 """/v1/tasks/batch: many submissions in one request, each with an outcome of its own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from taskyard.api.body import raw_body
 from taskyard.api.caller import caller, own, require_type
 from taskyard.api.errors import describe
 from taskyard.api.parts import Parts
+from taskyard.api.quotas import admit_many, give_back
 from taskyard.api.render import REPLAYED, respond
 from taskyard.api.request import convert, idempotency_key, json_body
 from taskyard.api.views import BatchItem, BatchSubmission, BatchView
@@ -48,7 +49,7 @@ def batch_blueprint(parts: Parts) -> Blueprint:
             _prepare(parts, item, whole and whole.of_item(index), now=now, hold=hold)
             for index, item in enumerate(items)
         ]
-        return _answer(await _outcomes(parts, prepared))
+        return _answer(await _outcomes(parts, await _admitted(parts, prepared)))
 
     return blueprint
 
@@ -117,12 +118,29 @@ def _own_key(wish: BatchSubmission) -> IdempotencyKey | None:
         raise InvalidRequest("the request has invalid fields", faults=(fault,)) from None
 
 
+async def _admitted(parts: Parts, items: Sequence[_Prepared]) -> list[_Prepared]:
+    """Let through what the tenant may submit, the first items first."""
+    new = [item.outcome for item in items if isinstance(item.outcome, NewTask)]
+    admission = await admit_many(parts, new)
+    if admission.refusal is None:
+        return [*items]
+    left, admitted = admission.granted, []
+    for item in items:
+        if isinstance(item.outcome, NewTask):
+            left -= 1
+        refused = isinstance(item.outcome, NewTask) and left < 0
+        admitted.append(replace(item, outcome=admission.refusal) if refused else item)
+    return admitted
+
+
 async def _outcomes(parts: Parts, items: Sequence[_Prepared]) -> list[Stored]:
     """Store what can be; what is refused now may have been accepted before."""
     new = [item.outcome for item in items if isinstance(item.outcome, NewTask)]
     refused = [i.keyed for i in items if i.keyed and isinstance(i.outcome, TaskyardError)]
     first = await first_replies(own(parts), refused)
-    stored = iter(await parts.intake.store_batch(new))
+    results = await parts.intake.store_batch(new)
+    give_back(parts, sum(isinstance(each, Repeated) for each in results))
+    stored = iter(results)
     outcomes: list[Stored] = []
     for item in items:
         if isinstance(item.outcome, NewTask):

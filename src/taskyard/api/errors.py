@@ -13,6 +13,7 @@ from taskyard.api.views import Fault, Problem
 from taskyard.core import errors
 from taskyard.core.errors import TaskyardError, Unauthenticated, Unavailable
 from taskyard.redaction import redacted
+from taskyard.core.errors import Limited, TaskyardError, Unauthenticated, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +30,8 @@ STATUS: dict[type[TaskyardError], int] = {
     errors.BodyTooSlow: 408,
     errors.IdempotencyKeyReused: 422,
     errors.UnknownTaskType: 404,
+    errors.RateLimited: 429,
+    errors.QuotaExceeded: 429,
     errors.TaskNotFound: 404,
     errors.TaskGone: 410,
     errors.PoolNotFound: 404,
@@ -98,7 +101,11 @@ def register_errors(app: Quart) -> None:
         status = STATUS.get(type(error))
         if status is None:
             return await on_fault(error)
-        headers = {"Retry-After": str(error.retry_after)} if isinstance(error, Unavailable) else {}
+        headers = (
+            {"Retry-After": str(error.retry_after)}
+            if isinstance(error, Unavailable | Limited)
+            else {}
+        )
         if isinstance(error, Unauthenticated):
             headers["WWW-Authenticate"] = _challenge()
         return respond(describe(error), status, headers, media_type=MEDIA_TYPE)

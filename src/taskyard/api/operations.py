@@ -67,6 +67,7 @@ OPERATIONS: tuple[Operation, ...] = (
             404: ("unknown-task-type",),
             409: ("not-feasible",),
             422: ("invalid-request", "invalid-arguments", "idempotency-key-reused"),
+            429: ("rate-limited", "quota-exceeded"),
             503: ("storage-unavailable", "overloaded", "backlog-full", "outcome-unknown"),
         },
     ),

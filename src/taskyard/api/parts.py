@@ -11,6 +11,7 @@ from taskyard.services.authenticate import Authenticator
 from taskyard.services.catalog import Catalog
 from taskyard.services.fresh import FreshWakeUps
 from taskyard.services.intake import Intake
+from taskyard.services.quotas import Quotas
 from taskyard.services.stream import Stream
 from taskyard.services.waiting import Waiting
 from taskyard.services.watch import Watch
@@ -36,6 +37,7 @@ class Parts:
     waiting: Waiting
     stream: Stream
     watch: Watch
+    quotas: Quotas
     authenticator: Authenticator
     sessions: Sessions | None = None
     pages: tuple[Blueprint, ...] = ()

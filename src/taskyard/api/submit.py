@@ -8,6 +8,7 @@ from quart import Blueprint, Response
 from taskyard.api.caller import caller, own, require_type
 from taskyard.api.parts import Parts
 from taskyard.api.prefer import Preference, preferred
+from taskyard.api.quotas import admit, give_back
 from taskyard.api.render import REPLAYED, accepted_view, repeated_view, respond, task_view
 from taskyard.api.request import convert, idempotency_key, json_body
 from taskyard.api.views import AcceptedView
@@ -44,6 +45,7 @@ async def _accept(
             wish, tenant=caller().tenant, table=parts.table, catalog=parts.catalog, now=now,
             hold=hold, webhooks=parts.webhooks,
         )  # fmt: skip
+        await admit(parts, new)
     except Refused:
         first = await first_replies(own(parts), [keyed] if keyed else [])
         if keyed not in first:
@@ -59,6 +61,7 @@ async def _accept(
             known = not isinstance(accepted, Repeated)
             ended = await within(prefers.wait, ending) if known else None
     if isinstance(accepted, Repeated):
+        give_back(parts, 1)
         return await _repeat(parts, wish, accepted, prefers)
     return _respond(accepted_view(new, accepted), ended, prefers.headers)
 

@@ -30,6 +30,7 @@ from taskyard.bootstrap.surroundings import (
     settings,
     stack_settings,
 )
+from taskyard.bootstrap.tenants import list_tenants, set_tenant
 
 __all__ = [
     "ADMIN_KEY",
@@ -46,6 +47,7 @@ __all__ = [
     "encryption_status",
     "first_key",
     "list_keys",
+    "list_tenants",
     "migrate_database",
     "open_api",
     "plan_topology",
@@ -61,6 +63,7 @@ __all__ = [
     "run_worker",
     "secret_file",
     "serve_api",
+    "set_tenant",
     "settings",
     "stack_settings",
     "try_events",

@@ -41,6 +41,8 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
     from taskyard.services.catalog import Catalog
     from taskyard.services.fresh import open_fresh
     from taskyard.services.intake import open_intake
+    from taskyard.services.keys import ApiKeys
+    from taskyard.services.quotas import open_quotas
     from taskyard.services.stream import open_stream
     from taskyard.services.waiting import open_waiting
     from taskyard.services.watch import open_watch
@@ -63,6 +65,7 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
         # Requests that wait would hold up the stop: they are answered when it begins.
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(_LET_GO, _let_go, waiting, stream, watch)
+        quotas = await enter(open_quotas(pool, routing(given).quota))
         yield Parts(
             table=routing(given),
             prefix=given.prefix,
@@ -75,6 +78,7 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
             waiting=waiting,
             stream=stream,
             watch=watch,
+            quotas=quotas,
             **await enter(open_identity(given, pool)),
             webhooks=webhook_policy(given),
         )

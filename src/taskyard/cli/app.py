@@ -15,6 +15,7 @@ from taskyard.cli.events import events
 from taskyard.cli.keys import keys
 from taskyard.cli.report import console, exits_cleanly
 from taskyard.cli.resources import resources
+from taskyard.cli.tenants import tenants
 from taskyard.cli.topology import topology
 from taskyard.cli.watch import watch
 from taskyard.cli.webhooks import webhooks
@@ -42,6 +43,7 @@ app.add_typer(events, name="events")
 app.add_typer(audit, name="audit")
 app.add_typer(encryption, name="encryption")
 app.add_typer(keys, name="keys")
+app.add_typer(tenants, name="tenants")
 app.add_typer(webhooks, name="webhooks")
 
 

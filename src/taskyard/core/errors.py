@@ -12,6 +12,9 @@
     │   ├── BodyTooSlow              request-timeout
     │   ├── IdempotencyKeyReused     idempotency-key-reused
     │   ├── UnknownTaskType          unknown-task-type
+    │   ├── Limited                  come again after retry_after seconds
+    │   │   ├── RateLimited          rate-limited
+    │   │   └── QuotaExceeded        quota-exceeded
     │   ├── TaskNotFound             task-not-found
     │   ├── TaskGone                 task-gone
     │   ├── NotReplayable            not-replayable
@@ -43,6 +46,7 @@ The docstring of each class is its explanation to users: it is shown at /problem
 """
 
 from dataclasses import dataclass
+from math import ceil
 from typing import ClassVar
 
 
@@ -150,6 +154,34 @@ class UnknownTaskType(Refused):
 
     code = "unknown-task-type"
     title = "The task type is not known"
+
+
+class Limited(Refused):
+    """The tenant has had what it may for now. Try again after `retry_after` seconds."""
+
+    code = "limited"
+    title = "The tenant is limited"
+
+    def __init__(self, detail: str, *, retry_after: float) -> None:
+        super().__init__(detail)
+        self.retry_after = max(1, ceil(retry_after))
+
+
+class RateLimited(Limited):
+    """The tenant submits faster than it may. Retry-After says when; RateLimit shows what is left.
+
+    In a batch, those items were refused for which nothing was left.
+    """
+
+    code = "rate-limited"
+    title = "Too many tasks in a short time"
+
+
+class QuotaExceeded(Limited):
+    """The tenant has as many tasks, or as many bytes, as it may have. Some must end first."""
+
+    code = "quota-exceeded"
+    title = "The tenant's quota is used up"
 
 
 class TaskNotFound(Refused):

@@ -9,6 +9,7 @@ from functools import lru_cache
 from taskyard.core import topics
 from taskyard.core.errors import UnknownTaskType
 from taskyard.core.limits import Limit, Rate
+from taskyard.core.quotas import Quota
 from taskyard.core.retry import RetryPolicy
 from taskyard.core.rules import EventRules
 
@@ -93,6 +94,7 @@ class RoutingTable:
     defaults: Mapping[str, TaskDefaults]
     events: EventRules = field(default_factory=EventRules)
     resources: Mapping[str, Limit] = field(default_factory=dict)
+    quota: Quota = field(default_factory=Quota)
 
     def resolve(self, task_type: str) -> Route:
         """Return the one route of a task type.

@@ -16,13 +16,16 @@ INSERT INTO limits (name) SELECT unnest(%(names)s::text[]) ON CONFLICT DO NOTHIN
 -- name: read_usage
 -- What is in use of limits that are locked, for one task or, without one, for the line. Permits
 -- whose lease is gone and starts that have passed are removed on the way.
+--
+-- Tasks are looked up one by one: these tables are small, and so young that the planner knows
+-- nothing of them. As a join it would read all tasks.
 WITH given AS (
     SELECT * FROM unnest(%(names)s::text[], %(most)s::integer[], %(periods)s::double precision[])
         AS each (name, most, seconds)
 ), gone AS (
-    DELETE FROM permits USING given
-    WHERE permits.name = given.name AND NOT EXISTS (
-        SELECT FROM tasks WHERE tasks.id = permits.task_id AND tasks.lease_token = permits.token)
+    DELETE FROM permits
+    WHERE name = ANY (%(names)s) AND token IS DISTINCT FROM (
+        SELECT lease_token FROM tasks WHERE tasks.id = permits.task_id)
 ), past AS (
     DELETE FROM starts USING given
     WHERE starts.name = given.name
@@ -30,11 +33,12 @@ WITH given AS (
 )
 SELECT given.name,
     (SELECT count(*) FROM permits
-     JOIN tasks ON tasks.id = permits.task_id AND tasks.lease_token = permits.token
-     WHERE permits.name = given.name) AS running,
-    (SELECT count(*) FROM reservations JOIN tasks ON tasks.id = reservations.task_id
+     WHERE permits.name = given.name
+       AND token = (SELECT lease_token FROM tasks WHERE tasks.id = permits.task_id)) AS running,
+    (SELECT count(*) FROM reservations
      WHERE given.name = ANY (names) AND until > clock_timestamp()
-       AND tasks.state IN ('pending', 'queued')) AS reserved,
+       AND (SELECT state FROM tasks WHERE tasks.id = reservations.task_id)
+           IN ('pending', 'queued')) AS reserved,
     (SELECT count(*) FROM (
         SELECT FROM starts
         WHERE starts.name = given.name
@@ -164,8 +168,8 @@ SELECT limits.name, share,
         AS paused_for,
     reports, reported_at,
     (SELECT count(*) FROM permits
-     JOIN tasks ON tasks.id = permits.task_id AND tasks.lease_token = permits.token
-     WHERE permits.name = limits.name) AS running,
+     WHERE permits.name = limits.name
+       AND token = (SELECT lease_token FROM tasks WHERE tasks.id = permits.task_id)) AS running,
     (SELECT count(*) FROM starts
      WHERE starts.name = limits.name
        AND starts.at > clock_timestamp() - given.seconds * interval '1 second') AS started,
