@@ -5,10 +5,8 @@ never counted up and down: it is what holds a lease at this moment, so a crash l
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from uuid import UUID
 
 from taskyard.core import units
 
@@ -100,45 +98,6 @@ def opens_in(limit: Limit, usage: Usage) -> float | None:
     if limit.rate is not None and usage.started >= limit.rate.count:
         return max(usage.paused_for, usage.opens_in or 0.0)
     return usage.paused_for or None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiter:
-    """A task that waits in the line of a limit."""
-
-    id: UUID
-    type: str
-    waits_for: str
-
-
-@dataclass(frozen=True, slots=True)
-class Allotment:
-    """Which waiters may start now, and which must wait for another limit than they did."""
-
-    released: tuple[Waiter, ...]
-    moved: Mapping[UUID, str]
-
-
-def allot(
-    waiters: Sequence[Waiter],
-    *,
-    limits_of: Callable[[str], Sequence[Limit]],
-    rooms: Mapping[str, int],
-) -> Allotment:
-    """Give the room there is to those who wait, the first of them first.
-
-    A waiter gets room in all limits of its type or in none; a limit that `rooms` lacks has none.
-    """
-    left, released, moved = dict(rooms), [], {}
-    for waiter in waiters:
-        names = [limit.name for limit in limits_of(waiter.type)]
-        full = [name for name in names if left.get(name, 0) < 1]
-        if not full:
-            released.append(waiter)
-            left.update({name: left[name] - 1 for name in names})
-        elif waiter.waits_for not in full:
-            moved[waiter.id] = full[0]
-    return Allotment(tuple(released), moved)
 
 
 def read_rate(text: str) -> Rate:

@@ -1,11 +1,13 @@
 """Release: who waits for a limit goes on as soon as there is room, the most urgent first."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import structlog
 
-from taskyard.core.limits import Limit, Waiter, allot, opens_in, room
+from taskyard.core.limits import Limit, opens_in, room
+from taskyard.core.line import Waiter, allot, in_turn
 from taskyard.core.routing import RoutingTable
 from taskyard.core.routing_limits import limits_for
 from taskyard.storage import limits
@@ -15,7 +17,6 @@ from taskyard.storage.pool import AsyncConnection, Pool, borrowed
 log = structlog.get_logger(__name__)
 
 _HOLD = 10.0  # seconds that room is kept for a task on its way to a worker
-_AT_ONCE = 100  # of each line
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,32 +40,35 @@ class ResourceStatus:
 async def release_waiting(pool: Pool, table: RoutingTable) -> Released:
     """Release those for whom there is room. Raises StorageUnavailable."""
     async with borrowed(pool) as connection:
-        lines = await limits.lines(connection)
-        if not lines:
+        waiters, _ = await limits.waiters(connection)
+        if not waiters:
             return Released(0, None)
+        types = {each.type for each in waiters}
+        bounds = {each.name: each for type_ in types for each in limits_for(table, type_)}
         async with connection.transaction():
-            return await _release(connection, table, lines)
+            return await _release(connection, table, bounds)
 
 
-async def _release(connection: AsyncConnection, table: RoutingTable, lines: list[str]) -> Released:
-    first = await limits.waiters(connection, lines, _AT_ONCE)
-    bounds = {
-        each.name: each for type_ in {w.type for w in first} for each in limits_for(table, type_)
-    }
+async def _release(
+    connection: AsyncConnection, table: RoutingTable, bounds: Mapping[str, Limit]
+) -> Released:
     names = sorted(bounds)
     standings = await limits.lock_async(connection, names)
     allowed = {name: bounds[name].shrunk(standings[name].share_now) for name in names}
     found = await limits.usage_async(connection, [*allowed.values()], standings)
     rooms = {name: room(allowed[name], found[name].usage) for name in names}
     # Once more, now that nobody else releases: some may have gone meanwhile.
-    waiters = await limits.waiters(connection, lines, _AT_ONCE)
-    given = allot(waiters, limits_of=partial(limits_for, table), rooms=rooms)
+    waiters, turns = await limits.waiters(connection)
+    given = allot(
+        in_turn(waiters, turns), turns=turns, limits_of=partial(limits_for, table), rooms=rooms
+    )
     if given.moved:
         reasons = [f"waits for {name}" for name in given.moved.values()]
         await limits.move(connection, given.moved, reasons)
     if given.released:
         held = {each.id: _names(table, each) for each in given.released}
         await limits.release(connection, held, hold=_HOLD)
+        await limits.keep_turns(connection, given)
     opening = [opens_in(allowed[name], found[name].usage) for name in names if not rooms[name]]
     return Released(len(given.released), min(filter(None, opening), default=None))
 

@@ -7,12 +7,19 @@ from typing import Any
 from uuid import UUID
 
 from taskyard.core.lease import LeaseToken
-from taskyard.core.limits import Limit, Standing, Usage, Waiter
+from taskyard.core.limits import Limit, Standing, Usage
+from taskyard.core.line import Allotment, Turn, Waiter
+from taskyard.core.principal import TenantId
 from taskyard.core.task import TaskId
 from taskyard.storage.pool import AsyncConnection, Cursor
 from taskyard.storage.sql import queries
 
 _SQL = queries("limits")
+
+Turns = dict[tuple[str, TenantId], Turn]
+
+_OF_EACH = 20  # waiters of each tenant in each line that one pass looks at
+_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,16 +146,19 @@ def shrink(
     cursor.execute(_SQL["shrink"], given)
 
 
-async def lines(connection: AsyncConnection) -> list[str]:
-    """Return the names of the limits that somebody waits for."""
-    return [row[0] for row in await (await connection.execute(_SQL["list_lines"])).fetchall()]
+async def waiters(connection: AsyncConnection) -> tuple[list[Waiter], Turns]:
+    """Return the first of each tenant in each line, and the turns of the tenants there.
 
-
-async def waiters(connection: AsyncConnection, names: Sequence[str], limit: int) -> list[Waiter]:
-    """Return the first `limit` tasks of each line, the most urgent and oldest first."""
-    given = {"names": names, "limit": limit}
+    In the order of urgency and age.
+    """
+    given = {"of_each": _OF_EACH, "limit": _AT_ONCE}
     rows = await (await connection.execute(_SQL["list_waiters"], given)).fetchall()
-    return [Waiter(id=row[0], type=row[1], waits_for=row[2]) for row in rows]
+    turns = {(row[4], row[2]): Turn(spent=row[5], weight=row[6], now=row[7]) for row in rows}
+    found = [
+        Waiter(id=row[0], type=row[1], tenant=row[2], priority=row[3], waits_for=row[4])
+        for row in rows
+    ]
+    return sorted(found, key=lambda waiter: (-waiter.priority, waiter.id)), turns
 
 
 async def release(
@@ -161,6 +171,18 @@ async def release(
         "seconds": hold,
     }
     await connection.execute(_SQL["release_waiters"], given)
+
+
+async def keep_turns(connection: AsyncConnection, given: Allotment) -> None:
+    """Record what tenants have had of the lines of locked limits."""
+    values = {
+        "lines": list(given.now),
+        "nows": list(given.now.values()),
+        "names": [name for name, _ in given.spent],
+        "tenants": [tenant for _, tenant in given.spent],
+        "spent": list(given.spent.values()),
+    }
+    await connection.execute(_SQL["keep_turns"], values)
 
 
 async def move(

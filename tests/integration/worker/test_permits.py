@@ -152,6 +152,24 @@ async def test_the_end_of_one_lets_the_next_go_on(yard: Callable[..., Yard]) -> 
         assert isinstance(running, Lease)
 
 
+async def test_one_tenants_line_does_not_hold_up_another(yard: Callable[..., Yard]) -> None:
+    """They take turns, release by release."""
+    it = yard(concurrency=1)
+    running = it.claim(it.queued())
+    noisy = [it.queued() for _ in range(4)]
+    quiet = it.queued()
+    it.cursor.execute("UPDATE tasks SET tenant = 'quiet' WHERE id = %s", (quiet,))
+    for each in (*noisy, quiet):
+        assert isinstance(it.claim(each), Deferred)
+    gone = []
+    for _ in range(3):
+        it.finish(running)
+        assert (await it.release()).count == 1
+        gone += it.pending()
+        running = it.claim(gone[-1])
+    assert gone == [noisy[0], quiet, noisy[1]]
+
+
 async def test_a_reserved_place_is_nobody_elses(yard: Callable[..., Yard]) -> None:
     """Who comes while the released task is on its way to a worker waits, however urgent."""
     it = yard(concurrency=1)

@@ -1,8 +1,6 @@
-"""core/limits.py: room, shares, and who gets what there is."""
+"""core/limits.py: rates, room and shares."""
 
-from collections.abc import Sequence
 from datetime import timedelta
-from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -14,8 +12,6 @@ from taskyard.core.limits import (
     Rate,
     Standing,
     Usage,
-    Waiter,
-    allot,
     opens_in,
     read_rate,
     room,
@@ -90,50 +86,3 @@ def test_a_shrunk_budget_is_smaller_and_never_nothing(most: int, count: int, sha
     assert 1 <= shrunk.concurrency <= most
     assert 1 <= shrunk.rate.count <= count
     assert Limit(name="l", concurrency=most).shrunk(share).rate is None
-
-
-LIMITS = {
-    "pay": (Limit(name="r", concurrency=9), Limit(name="t", concurrency=9)),
-    "refund": (Limit(name="r", concurrency=9),),
-    "free": (),
-}
-
-
-def limits_of(task_type: str) -> Sequence[Limit]:
-    return LIMITS[task_type]
-
-
-@given(
-    st.lists(st.tuples(st.sampled_from(sorted(LIMITS)), st.sampled_from("rt")), max_size=30),
-    st.fixed_dictionaries({}, optional={"r": st.integers(0, 9), "t": st.integers(0, 9)}),
-)
-def test_no_limit_is_given_more_than_its_room(
-    line: list[tuple[str, str]], rooms: dict[str, int]
-) -> None:
-    """And nobody waits who could go, or waits for a limit that has room."""
-    waiters = [
-        Waiter(id=UUID(int=number), type=kind, waits_for=name)
-        for number, (kind, name) in enumerate(line)
-    ]
-    given_ = allot(waiters, limits_of=limits_of, rooms=rooms)
-    left = dict(rooms)
-    for waiter in given_.released:
-        for limit in limits_of(waiter.type):
-            left[limit.name] -= 1
-    assert all(count >= 0 for count in left.values())
-    for waiter in set(waiters) - set(given_.released):
-        full = [each.name for each in limits_of(waiter.type) if left.get(each.name, 0) < 1]
-        assert full
-        assert given_.moved.get(waiter.id, waiter.waits_for) in {
-            each.name for each in limits_of(waiter.type)
-        }
-
-
-def test_the_first_in_line_go_first() -> None:
-    """A waiter that needs two limits does not take the room of one while the other is full."""
-    pay, refund = (
-        Waiter(id=UUID(int=n), type=kind, waits_for="r") for n, kind in enumerate(("pay", "refund"))
-    )
-    assert allot([pay, refund], limits_of=limits_of, rooms={"r": 1, "t": 1}).released == (pay,)
-    given_ = allot([pay, refund], limits_of=limits_of, rooms={"r": 1, "t": 0})
-    assert (given_.released, given_.moved) == ((refund,), {pay.id: "t"})

@@ -9,7 +9,8 @@ CREATE TABLE limits (
     paused_until   timestamptz,
     reports        bigint NOT NULL DEFAULT 0,                -- how often tasks said: throttled
     reported_at    timestamptz,
-    promised_until timestamptz NOT NULL DEFAULT now()        -- when the last in line looks again
+    promised_until timestamptz NOT NULL DEFAULT now(),       -- when the last in line looks again
+    virtual_time   double precision NOT NULL DEFAULT 0       -- of the line: that of its latest release
 );
 
 -- What an attempt holds. It counts for as long as the task has this lease, and no longer.
@@ -38,3 +39,14 @@ CREATE TABLE reservations (
 ALTER TABLE tasks ADD COLUMN waits_for text COLLATE "C";
 CREATE INDEX tasks_in_line ON tasks (waits_for, priority DESC, id)
     WHERE waits_for IS NOT NULL AND state = 'scheduled';
+CREATE INDEX tasks_in_line_of_tenant ON tasks (waits_for, tenant, priority DESC, id)
+    WHERE waits_for IS NOT NULL AND state = 'scheduled';
+
+-- What each tenant has had of a line while others waited, in virtual time. One that is not here, or
+-- is behind the line, has no claim to what it did not use.
+CREATE TABLE line_turns (
+    name   text COLLATE "C" NOT NULL,
+    tenant text COLLATE "C" NOT NULL,
+    spent  double precision NOT NULL,
+    PRIMARY KEY (name, tenant)
+) WITH (fillfactor = 50);

@@ -89,28 +89,46 @@ WHERE id = %(task)s AND type = %(type)s AND state IN ('pending', 'queued') AND d
   AND set_config('synchronous_commit', 'off', true) > ''
 RETURNING id;
 
--- name: list_lines
--- Which limits have a line: a loose index scan, however long the lines are.
-WITH RECURSIVE line AS (
-    (SELECT waits_for FROM tasks WHERE waits_for IS NOT NULL AND state = 'scheduled'
-     ORDER BY waits_for LIMIT 1)
-    UNION ALL
-    SELECT (SELECT tasks.waits_for FROM tasks
-            WHERE tasks.waits_for > line.waits_for AND state = 'scheduled'
-            ORDER BY tasks.waits_for LIMIT 1)
-    FROM line WHERE line.waits_for IS NOT NULL
-)
-SELECT waits_for FROM line WHERE waits_for IS NOT NULL;
-
 -- name: list_waiters
--- The first in each line, the most urgent and oldest first.
-SELECT waiter.id, waiter.type, waiter.waits_for
-FROM unnest(%(names)s::text[]) AS line (name)
+-- The first of each tenant in each line, the most urgent and oldest of its tasks first, with the turn
+-- of the tenant there. A loose index scan: however long a line is, it costs what is returned.
+WITH RECURSIVE whose AS (
+    (SELECT waits_for, tenant FROM tasks
+     WHERE waits_for IS NOT NULL AND state = 'scheduled'
+     ORDER BY waits_for, tenant LIMIT 1)
+    UNION ALL
+    SELECT following.waits_for, following.tenant
+    FROM whose CROSS JOIN LATERAL (
+        SELECT waits_for, tenant FROM tasks
+        WHERE (waits_for, tenant) > (whose.waits_for, whose.tenant)
+          AND waits_for IS NOT NULL AND state = 'scheduled'
+        ORDER BY waits_for, tenant LIMIT 1) AS following
+)
+SELECT first.id, first.type, whose.tenant, first.priority, whose.waits_for,
+       coalesce(line_turns.spent, 0), coalesce(tenants.weight, 1)::double precision,
+       coalesce(limits.virtual_time, 0)
+FROM whose
 CROSS JOIN LATERAL (
-    SELECT id, type, waits_for, priority FROM tasks
-    WHERE waits_for = line.name AND state = 'scheduled' AND publish_at <= now()
-    ORDER BY priority DESC, id LIMIT %(limit)s) AS waiter
-ORDER BY waiter.priority DESC, waiter.id;
+    SELECT id, type, priority, row_number() OVER (ORDER BY priority DESC, id) AS place
+    FROM tasks
+    WHERE waits_for = whose.waits_for AND tenant = whose.tenant AND state = 'scheduled'
+      AND publish_at <= now()
+    ORDER BY priority DESC, id LIMIT %(of_each)s) AS first
+LEFT JOIN line_turns ON line_turns.name = whose.waits_for AND line_turns.tenant = whose.tenant
+LEFT JOIN limits ON limits.name = whose.waits_for
+LEFT JOIN tenants ON tenants.name = whose.tenant
+ORDER BY first.place, first.id LIMIT %(limit)s;
+
+-- name: keep_turns
+-- What those tenants have had now whose tasks were released, and the virtual time of their lines.
+WITH passed AS (
+    UPDATE limits SET virtual_time = greatest(virtual_time, line.now)
+    FROM unnest(%(lines)s::text[], %(nows)s::double precision[]) AS line (name, now)
+    WHERE limits.name = line.name
+)
+INSERT INTO line_turns (name, tenant, spent)
+SELECT * FROM unnest(%(names)s::text[], %(tenants)s::text[], %(spent)s::double precision[])
+ON CONFLICT (name, tenant) DO UPDATE SET spent = excluded.spent;
 
 -- name: release_waiters
 -- There is room for these: they are due now, and the room is theirs for a while.
@@ -139,7 +157,11 @@ FROM unnest(%(ids)s::uuid[], %(names)s::text[], %(reasons)s::text[]) AS moved (i
 WHERE tasks.id = moved.id AND state = 'scheduled' AND waits_for IS NOT NULL;
 
 -- name: forget_reservations
--- Room that was kept for nothing.
+-- Room that was kept for nothing, and turns that give no claim any more.
+WITH passed AS (
+    DELETE FROM line_turns USING limits
+    WHERE limits.name = line_turns.name AND spent <= virtual_time
+)
 DELETE FROM reservations WHERE until < clock_timestamp() - interval '1 minute';
 
 -- name: tell_freed
