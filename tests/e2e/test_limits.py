@@ -64,3 +64,17 @@ def test_no_more_start_in_a_second_than_the_rate(yard: Gateway, tmp_path: Path) 
     # The stamp is made a moment after the start: the eleventh comes a second after the first.
     assert min(b - a for a, b in zip(stamps, stamps[10:], strict=False)) > 0.9
     assert stamps[-1] - stamps[0] < 5  # and the rate is used
+
+
+def test_a_throttled_resource_shrinks_and_its_task_runs_again(yard: Gateway) -> None:
+    """Half of its budget is left, and grows back."""
+    task = yard.run("quick.overdo")
+    assert (task["state"], task["result"], task["error_count"]) == ("succeeded", 2, 1)
+    [first, *_] = yard.http.get(f"/v1/tasks/{task['id']}/attempts").json()["items"]
+    assert first["error"]["code"] == "throttled"
+    found = {each["name"]: each for each in yard.http.get("/v1/resources").json()["items"]}
+    fragile, narrow = found["fragile"], found["narrow"]
+    assert (fragile["reports"], fragile["budget"]["concurrency"]) == (1, 8)
+    assert fragile["allowed"]["concurrency"] in (4, 5)
+    assert 0.5 <= fragile["share"] < 1
+    assert (narrow["reports"], narrow["share"]) == (0, 1)

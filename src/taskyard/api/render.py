@@ -129,6 +129,9 @@ def defaults_view(defaults: TaskDefaults) -> DefaultsView:
             max_crashes=defaults.retry.max_crashes,
             permanent=list(defaults.retry.permanent),
         ),
+        concurrency=defaults.concurrency,
+        rate=str(defaults.rate) if defaults.rate else None,
+        resources=list(defaults.resources),
     )
 
 

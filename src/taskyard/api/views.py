@@ -186,6 +186,9 @@ class DefaultsView(msgspec.Struct, kw_only=True):
     retention: str
     max_args: int
     retry: RetryView
+    concurrency: int | None
+    rate: str | None
+    resources: list[str]
 
 
 class TaskTypeView(msgspec.Struct, kw_only=True):

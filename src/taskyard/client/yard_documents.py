@@ -28,6 +28,9 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     retention: str
     max_args: int
     retry: RetryPolicy
+    concurrency: int | None
+    rate: str | None
+    resources: tuple[str, ...]
 
 
 class TaskType(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ _AT_ONCE = 1_000
 class Found:
     """The usage of a limit, as one task meets it.
 
-    `has_line`: somebody as urgent waits already. `is_reserved`: there is room kept for the task.
+    `has_line`: somebody waits already. `is_reserved`: there is room kept for the task.
     """
 
     usage: Usage

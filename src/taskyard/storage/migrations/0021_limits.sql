@@ -37,9 +37,7 @@ CREATE TABLE reservations (
 
 -- The line: tasks that a worker could not start, each under the limit that had no room.
 ALTER TABLE tasks ADD COLUMN waits_for text COLLATE "C";
-CREATE INDEX tasks_in_line ON tasks (waits_for, priority DESC, id)
-    WHERE waits_for IS NOT NULL AND state = 'scheduled';
-CREATE INDEX tasks_in_line_of_tenant ON tasks (waits_for, tenant, priority DESC, id)
+CREATE INDEX tasks_in_line ON tasks (waits_for, tenant, priority DESC, id)
     WHERE waits_for IS NOT NULL AND state = 'scheduled';
 
 -- What each tenant has had of a line while others waited, in virtual time. One that is not here, or

@@ -48,8 +48,7 @@ SELECT given.name,
      FROM starts WHERE starts.name = given.name
      ORDER BY at DESC OFFSET greatest(given.most, 1) - 1 LIMIT 1) AS opens_in,
     EXISTS (SELECT FROM tasks
-            WHERE waits_for = given.name AND state = 'scheduled' AND id <> %(task)s
-              AND priority >= (SELECT priority FROM tasks WHERE id = %(task)s)) AS has_line,
+            WHERE waits_for = given.name AND state = 'scheduled' AND id <> %(task)s) AS has_line,
     EXISTS (SELECT FROM reservations
             WHERE task_id = %(task)s AND given.name = ANY (names)
               AND until > clock_timestamp()) AS is_reserved

@@ -9,7 +9,7 @@ from typing import Any
 
 from celery.exceptions import SoftTimeLimitExceeded
 
-from taskyard import Interrupted, Permanent, Retry, current, task
+from taskyard import Interrupted, Permanent, Retry, Throttled, current, task
 from tinytasks.passage import stay
 
 
@@ -280,3 +280,15 @@ def stamp(path: str) -> None:
     """Write down when it ran."""
     with open(path, "a") as file:
         file.write(f"{time.time()}\n")
+
+
+@task("quick.overdo")
+def overdo() -> int:
+    """Be throttled once, and find out that an unknown budget cannot be spoken of."""
+    if current.attempt == 1:
+        raise Throttled("fragile", retry_after=0.1)
+    try:
+        current.resource("narrow").throttled()
+    except LookupError:
+        return current.attempt
+    return 0
