@@ -40,6 +40,7 @@ NOBODYS = {
     ("post", "/v1/tasks"), ("post", "/v1/tasks/batch"), ("post", "/v1/webhooks"),
     ("post", "/v1/events"), ("post", "/v1/routes/explain"), ("get", "/v1/task-types"),
     ("get", "/v1/task-types/{task_type}"), ("get", "/v1/pools"), ("get", "/v1/pools/{pool}"),
+    ("get", "/v1/resources"),
     ("get", "/livez"), ("get", "/readyz"),
     ("get", "/v1/stream"),  # has a test of its own
 }  # fmt: skip
