@@ -11,9 +11,8 @@ from taskyard.api.methods import allow_of
 from taskyard.api.render import respond
 from taskyard.api.views import Fault, Problem
 from taskyard.core import errors
-from taskyard.core.errors import TaskyardError, Unauthenticated, Unavailable
-from taskyard.redaction import redacted
 from taskyard.core.errors import Limited, TaskyardError, Unauthenticated, Unavailable
+from taskyard.redaction import redacted
 
 log = structlog.get_logger(__name__)
 

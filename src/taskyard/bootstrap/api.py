@@ -41,7 +41,6 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
     from taskyard.services.catalog import Catalog
     from taskyard.services.fresh import open_fresh
     from taskyard.services.intake import open_intake
-    from taskyard.services.keys import ApiKeys
     from taskyard.services.quotas import open_quotas
     from taskyard.services.stream import open_stream
     from taskyard.services.waiting import open_waiting

@@ -22,8 +22,8 @@ from celery.exceptions import Ignore, Reject
 from celery.exceptions import Retry as CeleryRetry
 
 from taskyard.core.lease import Lease, LeaseToken
-from taskyard.core.sealed import Place
 from taskyard.core.routing_limits import limits_for
+from taskyard.core.sealed import Place
 from taskyard.core.task import Failure, TaskId
 from taskyard.storage import attempts, reconciliation
 from taskyard.worker import permits, signature
