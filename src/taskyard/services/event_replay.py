@@ -101,8 +101,7 @@ async def _record(
     connection: AsyncConnection, wish: ReplayEventsRequest, found: Sequence[StoredEvent]
 ) -> None:
     if found:
-        span = {"after": wish.after, "before": wish.before, "match": wish.match}
-        detail = {**span, "count": len(found)}
+        detail = {"match": wish.match, "count": len(found), "first": str(found[0].key)}
         await audit.record(connection, Action.EVENTS_REPLAYED, "events", detail)
 
 

@@ -64,11 +64,7 @@ async def replay_parked(
         some = min(_ROWS_AT_ONCE, wish.limit - report.count)
         async with borrowed(pool) as connection, connection.transaction():
             found = await parked.take(connection, wanted, after=after, limit=some)
-            released = report.released
             await _look_again(connection, ingest, found, report, now, dry_run=wish.dry_run)
-            if not wish.dry_run and (count := report.released - released):
-                detail = {"count": count, "filter": msgspec.to_builtins(wish.filter)}
-                await audit.record(connection, Action.PARKED_EVENTS_REPLAYED, "parked", detail)
         if len(found) < some:
             return report
         after = found[-1].key
@@ -86,8 +82,6 @@ async def replay_one(
         if not found:
             raise EventNotFound(f"there is no parked event {key}")
         await _look_again(connection, ingest, found, report, now, dry_run=False)
-        detail = {"count": report.released}
-        await audit.record(connection, Action.PARKED_EVENTS_REPLAYED, f"event:{key}", detail)
     return report
 
 
@@ -115,6 +109,9 @@ async def _look_again(
     await parked.unpark(connection, [each.key for each, _ in fine])
     if still:
         await parked.still(connection, still)
+    if fine:
+        span = {"count": len(fine), "first": str(fine[0][0].key), "last": str(fine[-1][0].key)}
+        await audit.record(connection, Action.PARKED_EVENTS_REPLAYED, "parked-events", span)
 
 
 def _look(ingest: Ingest, each: Parked, now: datetime) -> Taken:

@@ -90,7 +90,7 @@ async def change(
     )
     async with borrowed(pool) as connection:
         changed = _found(await webhooks.change(connection, webhook_id, changes), webhook_id)
-        # A URL may hold what only its endpoint should know: that it changed is enough.
+        # A URL may be a secret: that it changed is enough.
         shown = {name: getattr(wish, name) for name in given if name in ("events", "disabled")}
         detail = {"changed": given, **shown}
         await audit.record(connection, Action.WEBHOOK_CHANGED, f"webhook:{webhook_id}", detail)
@@ -110,10 +110,8 @@ async def rotate(
     sealed = _sealed(secret, webhook_id, pool.owner.tenant, policy)
     async with borrowed(pool) as connection:
         rotated = await webhooks.rotate(connection, webhook_id, secret=sealed, overlap=overlap)
-        found = _found(rotated, webhook_id)
-        detail = {"overlap": wish.overlap}
-        await audit.record(connection, Action.WEBHOOK_ROTATED, f"webhook:{webhook_id}", detail)
-        return found
+        await audit.record(connection, Action.WEBHOOK_ROTATED, f"webhook:{webhook_id}")
+        return _found(rotated, webhook_id)
 
 
 def _sealed(secret: str, webhook_id: WebhookId, tenant: TenantId, policy: WebhookPolicy) -> bytes:

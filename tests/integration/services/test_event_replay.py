@@ -249,3 +249,16 @@ async def test_an_event_that_the_database_refuses_spoils_no_other(
     await connection.execute("ALTER TABLE inbox_events DROP CONSTRAINT odd")
     assert (await replay_all(pool, routing)).released == 1
     assert await rows(connection, COUNT) == [9]
+
+
+async def test_replays_are_in_the_audit_log(connection: Connection, pool: Pool) -> None:
+    """What was fired again and what was released, but not what was only tried."""
+    routing = table(THUMBNAILS)
+    await arrive(pool, routing, event(1))
+    await arrive(pool, table(), event(2))
+    for dry_run in (True, False):
+        await replay_all(pool, routing, dry_run=dry_run)
+        await replay(pool, routing, dry_run=dry_run)
+    recorded = "SELECT action, detail->>'count' FROM audit_log ORDER BY seq"
+    expected = [("parked-events.replayed", "1"), ("events.replayed", "2")]
+    assert await rows(connection, recorded) == expected
