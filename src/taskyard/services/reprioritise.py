@@ -5,12 +5,15 @@ from datetime import datetime
 import msgspec
 
 from taskyard.broker.publisher import Publisher
+from taskyard.core.audit import Action
 from taskyard.core.errors import AlreadyStarted, Fault, InvalidRequest, TooLate
 from taskyard.core.retention import why_absent
 from taskyard.core.routing import HIGHEST_PRIORITY, LOWEST_PRIORITY, RoutingTable
 from taskyard.core.states import TERMINAL, State
 from taskyard.core.task import Task, TaskId
 from taskyard.core.wakeup import WakeUp
+from taskyard.services import audit
+from taskyard.services.field_types import Priority
 from taskyard.storage import tasks
 from taskyard.storage.pool import OwnPool, borrowed
 
@@ -18,7 +21,7 @@ from taskyard.storage.pool import OwnPool, borrowed
 class ReprioritiseRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The body of POST /v1/tasks/{id}/reprioritise."""
 
-    priority: int
+    priority: Priority
 
 
 async def reprioritise(
@@ -42,6 +45,9 @@ async def reprioritise(
     async with borrowed(pool) as connection:
         moved = await tasks.reprioritise(connection, task_id, wish.priority)
         task = await tasks.get(connection, task_id)
+        if moved:
+            detail = {"priority": wish.priority}
+            await audit.record(connection, Action.TASK_REPRIORITISED, f"task:{task_id}", detail)
     if task is None:
         raise why_absent(task_id, table=table, now=now)
     if not moved:

@@ -170,6 +170,8 @@ async def test_what_is_undone_is_not_recorded(
 async def test_who_did_what_is_told_to_admins(http: HttpClient, pool: Pool) -> None:
     """Each act with its actor, the latest first, by pages, and nothing that was only tried."""
     task = await (await http.post("/v1/tasks", json={"type": "a.b"})).get_json()
+    address = f"/v1/tasks/{task['id']}/reprioritise"
+    assert (await http.post(address, json={"priority": 8})).status_code == 200
     await http.post(task["links"]["cancel"])
     assert (await http.post(task["links"]["cancel"])).status_code == 409
     await http.post(task["links"]["replay"], json={"priority": 9})
@@ -178,9 +180,10 @@ async def test_who_did_what_is_told_to_admins(http: HttpClient, pool: Pool) -> N
     assert (latest["action"], latest["target"]) == ("task.replayed", f"task:{task['id']}")
     assert latest["detail"] == {"changed": ["priority"], "generation": 2}
     rest = await (await http.get(f"/v1/audit?cursor={found['next_cursor']}")).get_json()
-    assert [(e["action"], e["actor"]) for e in rest["items"]] == [("task.cancelled", "tests")]
+    acts = ["task.cancelled", "task.reprioritised"]
+    assert [(e["action"], e["actor"]) for e in rest["items"]] == [(act, "tests") for act in acts]
     chosen = await (await http.get("/v1/audit?action=task.cancelled&actor=tests")).get_json()
-    assert [e["entry"] for e in chosen["items"]] == [1]
+    assert [e["entry"] for e in chosen["items"]] == [2]
 
 
 async def test_another_tenants_entries_are_not_seen(http: HttpClient, pool: Pool) -> None:
