@@ -34,11 +34,14 @@ def task(served: Served, served_database: str) -> str:
     return str(made["id"])
 
 
-def explore(served: Served, task: str, *options: str) -> subprocess.CompletedProcess[str]:
+def explore(
+    served: Served, task: str, folder: Path, *options: str
+) -> subprocess.CompletedProcess[str]:
     command = ["run", f"{served.url}/openapi.json", "--workers", "2", "--no-color", *options]
     return subprocess.run(
         [Path(sys.executable).with_name("schemathesis"), "--config-file", CONFIG, *command],
         env=os.environ | {"TASKYARD_API_KEY": served.key, "A_TASK": task},
+        cwd=folder,  # it keeps what it found below
         capture_output=True,
         text=True,
         check=False,
@@ -46,18 +49,18 @@ def explore(served: Served, task: str, *options: str) -> subprocess.CompletedPro
 
 
 @pytest.mark.slow
-def test_the_api_does_what_its_document_says(served: Served, task: str) -> None:
+def test_the_api_does_what_its_document_says(served: Served, task: str, tmp_path: Path) -> None:
     """Every operation, its examples, edges and some chance, always the same."""
     done = explore(
-        served, task, "--phases", "examples,coverage,fuzzing", "--max-examples", "4",
+        served, task, tmp_path, "--phases", "examples,coverage,fuzzing", "--max-examples", "4",
         "--seed", "1", "--generation-deterministic",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
 
 
 @pytest.mark.fuzz
-def test_at_length(served: Served, task: str) -> None:
+def test_at_length(served: Served, task: str, tmp_path: Path) -> None:
     """The same for ten minutes with the steps that follow from one another: `make fuzz`."""
-    done = explore(served, task, "--max-time", os.environ.get("FUZZ_SECONDS", "600"))
+    done = explore(served, task, tmp_path, "--max-time", os.environ.get("FUZZ_SECONDS", "600"))
     print(done.stdout[-4_000:])
     assert done.returncode == 0, done.stdout[-40_000:] + done.stderr
