@@ -34,6 +34,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("post", "/v1/events/replay"): DAY,
     ("post", "/v1/events/parked/replay"): {"all": True},
     ("post", "/v1/routes/explain"): {"type": "a.b"},
+    ("post", "/v1/tasks/{task}/reprioritise"): {"priority": 9},
 }
 # What shows no rows of any tenant, or makes some of the caller's own.
 NOBODYS = {

@@ -145,11 +145,15 @@ RETURNING id;
 -- The broker confirmed these wake-ups. A worker may have claimed some already: those are left, also
 -- if they are pending again, because that wake-up is spent.
 UPDATE tasks SET state = 'queued', queued_at = now(), publish_failures = 0, reason = NULL
-FROM (SELECT tasks.id FROM tasks
-      JOIN unnest(%(ids)s::uuid[], %(attempts)s::integer[]) AS published (id, attempt)
-        USING (id, attempt)
-      WHERE state = 'pending'
-      ORDER BY tasks.id FOR UPDATE OF tasks) AS confirmed
+FROM (SELECT found.id
+      FROM (SELECT * FROM unnest(%(ids)s::uuid[], %(attempts)s::integer[]) AS given (id, attempt)
+            ORDER BY id) AS published
+      -- Each by its key, also when the statistics are of before a million came: with a plain join
+      -- all that is pending was then held against each of these (measured: half a minute).
+      CROSS JOIN LATERAL (SELECT tasks.id FROM tasks
+                          WHERE tasks.id = published.id AND tasks.attempt = published.attempt
+                            AND state = 'pending'
+                          LIMIT 1 FOR UPDATE) AS found) AS confirmed
 WHERE tasks.id = confirmed.id
   -- A loss of this mark publishes a wake-up twice, which is harmless: no need to wait for the disk.
   AND set_config('synchronous_commit', 'off', true) IS NOT NULL;
