@@ -12,6 +12,7 @@ from taskyard.core.routing import Pool
 LARGEST = 20_000
 _TIMES_CAPACITY = 2
 _COVERS = 0.25  # seconds of claims
+_COVERS_AT_MOST = 2.0  # where the dispatcher itself is slow
 _SMOOTHED_OVER = 0.5  # seconds
 _SOONEST, _LATEST = 0.004, 0.25  # seconds between two looks while tasks wait
 
@@ -22,6 +23,17 @@ def window_size(pool: Pool, *, consumers: int, rate: float) -> int:
         return pool.window
     capacity = max(1, consumers) * pool.concurrency * pool.prefetch
     return min(LARGEST, max(_TIMES_CAPACITY * capacity, math.ceil(rate * _COVERS)))
+
+
+def grown_size(size: int, *, wanted: int, rate: float, starved: bool) -> int:
+    """Return the size that follows a size, if so much is wanted by what is measured.
+
+    A window that was full and is nearly empty at the next look holds its workers up, and a rate
+    measured then is too low: it is doubled, else it would shrink for ever on a busy machine.
+    """
+    if starved:
+        return max(wanted, min(2 * size, LARGEST, math.ceil(rate * _COVERS_AT_MOST)))
+    return max(wanted, size - max(1, size // 50))
 
 
 def smoothed_rate(rate: float, *, claimed: int, seconds: float) -> float:

@@ -7,7 +7,13 @@ still change: for a more urgent task, for another tenant's turn, for a cancel.
 from taskyard.broker.publisher import Publisher
 from taskyard.core.fairness import Choice, choose
 from taskyard.core.routing import Pool, RoutingTable
-from taskyard.core.window import LARGEST, look_again, smoothed_rate, window_size
+from taskyard.core.window import (
+    LARGEST,
+    grown_size,
+    look_again,
+    smoothed_rate,
+    window_size,
+)
 from taskyard.services.dispatch import record
 from taskyard.storage import windows
 from taskyard.storage.pool import AsyncConnection, borrowed
@@ -53,7 +59,7 @@ class Filler:
                 return _TAKEN_BY_ANOTHER
             claimed = taken.filled - taken.queued
             rate = smoothed_rate(taken.rate, claimed=claimed, seconds=taken.seconds)
-            size = window_size(pool, consumers=taken.consumers, rate=rate)
+            size = _next_size(pool, taken, rate)
             room = min(_AT_ONCE, size - taken.queued)
             choice = await self._choose(connection, pool, room=room, since=taken.virtual_time)
             confirms = await self._publisher.publish(choice.wakeups)
@@ -85,6 +91,14 @@ class Filler:
             room=room,
             ageing=pool.ageing.total_seconds(),
         )
+
+
+def _next_size(pool: Pool, taken: windows.Taken, rate: float) -> int:
+    wanted = window_size(pool, consumers=taken.consumers, rate=rate)
+    if pool.window is not None:
+        return wanted
+    starved = taken.filled >= taken.size and taken.queued * 4 <= taken.size
+    return grown_size(taken.size, wanted=wanted, rate=rate, starved=starved)
 
 
 def _size(pool: Pool) -> int:

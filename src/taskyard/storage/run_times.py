@@ -15,7 +15,8 @@ from taskyard.storage.sql import queries
 _SQL = queries("run_times")
 _REMEMBERED = 30  # attempts: after so many more, two thirds of what was known is gone
 _MOST_SAMPLED = 2_000  # changes in the history
-_MOST_COUNTED = 10_000  # tasks in one line
+_MOST_COUNTED = 20_000  # tasks in one's own line
+_MOST_OF_OTHERS = 1_000
 _MOST_LINES = 100
 
 
@@ -122,6 +123,7 @@ async def count_ahead(
     given = {
         "pool": pool, "tenant": tenant, "level": level, "since": since, "id": task_id,
         "most": _MOST_COUNTED, "lines": _MOST_LINES,
+        "most_of_others": _MOST_OF_OTHERS,
     }  # fmt: skip
     row = await (await connection.execute(_SQL["count_ahead"], given)).fetchone()
     return row[0] + row[1] if row else 0

@@ -22,6 +22,7 @@ class Taken:
     """A pool's window as the round before left it, and what the broker holds now."""
 
     consumers: int
+    size: int
     filled: int
     rate: float
     virtual_time: float

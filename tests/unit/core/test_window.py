@@ -3,7 +3,7 @@
 import pytest
 
 from taskyard.core.routing import Pool
-from taskyard.core.window import look_again, smoothed_rate, window_size
+from taskyard.core.window import grown_size, look_again, smoothed_rate, window_size
 
 POOL = Pool(name="p", tasks=("a.*",), modules=("m",), concurrency=4, prefetch=2)
 
@@ -48,3 +48,12 @@ def test_a_window_is_looked_at_before_it_is_empty() -> None:
     assert look_again(4, rate=0.1) == 0.25
     assert look_again(4, rate=1e9) == 0.004
     assert 0.0 < look_again(4, rate=0.0) < 0.25
+
+
+def test_a_window_that_runs_empty_grows_and_shrinks_again() -> None:
+    """Whatever the rate was while it held the workers up; bounded by two seconds of claims."""
+    assert grown_size(26, wanted=26, rate=100.0, starved=True) == 52
+    assert grown_size(150, wanted=26, rate=100.0, starved=True) == 200
+    assert grown_size(200, wanted=26, rate=100.0, starved=False) == 196
+    assert grown_size(27, wanted=26, rate=100.0, starved=False) == 26
+    assert grown_size(26, wanted=26, rate=100.0, starved=False) == 26

@@ -72,7 +72,8 @@ FROM pool_windows;
 -- name: count_ahead
 -- How many wake-ups of a pool go before one of a tenant and level, that is in line since `since`
 -- (null: it is the last). Of lines that take turns with it only as many count as have a turn before
--- it. Each is counted up to a bound, and so are the lines.
+-- it. Each is counted up to a bound, and so are the lines; a line longer than that is taken to go on
+-- for as many turns as it has before this one.
 WITH RECURSIVE found AS (
     (SELECT tenant, priority + boost AS level FROM tasks
      WHERE state = 'pending' AND pool = %(pool)s
@@ -102,15 +103,20 @@ SELECT (SELECT count(*) FROM (
             SELECT FROM tasks WHERE state = 'queued' AND tasks.pool = %(pool)s
             ORDER BY queued_at LIMIT %(most)s) AS queued) AS queued,
        own.ahead + coalesce((
-           SELECT sum((SELECT count(*) FROM (
-               SELECT FROM tasks
-               WHERE state = 'pending' AND pool = %(pool)s AND tasks.tenant = lines.tenant
-                 AND priority + boost = lines.level
-               ORDER BY publish_at
-               LIMIT CASE WHEN lines.level > %(level)s THEN %(most)s
-                          ELSE least(%(most)s, ceil((own.ahead + 1) * lines.weight / own.weight))
-                     END) AS before))
+           SELECT sum(CASE WHEN counted.ahead < %(most_of_others)s OR lines.level > %(level)s
+                           THEN least(counted.ahead, turns.most) ELSE turns.most END)
            FROM lines
+           CROSS JOIN LATERAL (
+               SELECT CASE WHEN lines.level > %(level)s THEN %(most)s
+                           ELSE ceil((own.ahead + 1) * lines.weight / own.weight) END AS most
+           ) AS turns
+           CROSS JOIN LATERAL (
+               SELECT count(*) AS ahead FROM (
+                   SELECT FROM tasks
+                   WHERE state = 'pending' AND pool = %(pool)s AND tasks.tenant = lines.tenant
+                     AND priority + boost = lines.level
+                   ORDER BY publish_at LIMIT %(most_of_others)s) AS before
+           ) AS counted
            WHERE lines.level >= %(level)s
              AND NOT (lines.level = %(level)s AND lines.tenant = %(tenant)s)), 0)::bigint AS ahead
 FROM own;

@@ -18,7 +18,7 @@ INSERT INTO pool_windows (pool, size) VALUES (%(pool)s, %(size)s) ON CONFLICT DO
 -- name: take_window
 -- Keep a pool's window for this round; no row while another dispatcher has it. What the broker holds
 -- are the tasks it has confirmed and nobody has claimed.
-SELECT consumers, filled, rate, virtual_time,
+SELECT consumers, size, filled, rate, virtual_time,
        extract(epoch FROM now() - looked_at)::double precision AS seconds,
        (SELECT count(*) FROM (
             SELECT FROM tasks WHERE state = 'queued' AND tasks.pool = pool_windows.pool
