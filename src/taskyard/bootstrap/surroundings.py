@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 ADMIN_KEY, KEY_PEPPER, SESSION_KEY = "admin-key", "key-pepper", "session-key"
 _GIVEN_BY_STACKS = {
-    f"TASKYARD_{name}{FILE_SUFFIX}" for name in ("DATABASE_URL", "AMQP_URL", "KEY_PEPPER")
+    f"TASKYARD_{name}{FILE_SUFFIX}"
+    for name in ("DATABASE_URL", "AMQP_URL", "KEY_PEPPER", "SESSION_KEYS")
 }
 _STATE = Path(".taskyard")  # where `taskyard up` keeps its files if not told otherwise
 
