@@ -182,6 +182,23 @@ async def test_a_reserved_place_is_nobody_elses(yard: Callable[..., Yard]) -> No
     assert isinstance(it.claim(waiting), Lease)
 
 
+async def test_who_was_released_is_published_before_what_came_later(
+    yard: Callable[..., Yard],
+) -> None:
+    """Else its room would be kept for nothing while its pool has much to do."""
+    it = yard(concurrency=1)
+    running = it.claim(it.queued())
+    waiting = it.queued()
+    assert isinstance(it.claim(waiting), Deferred)
+    later = it.queued("a.free")
+    it.cursor.execute("UPDATE tasks SET state = 'scheduled' WHERE id = %(id)s", {"id": later})
+    it.cursor.execute("UPDATE tasks SET state = 'pending' WHERE id = %(id)s", {"id": later})
+    it.finish(running)
+    assert (await it.release()).count == 1
+    rows = it.cursor.execute("SELECT id FROM tasks WHERE state = 'pending' ORDER BY publish_at")
+    assert [row[0] for row in rows] == [waiting, later]
+
+
 async def test_a_crash_frees_what_its_attempt_held(yard: Callable[..., Yard]) -> None:
     """Permits are those of live leases: whoever takes the task back need not know of them."""
     it = yard(concurrency=1)

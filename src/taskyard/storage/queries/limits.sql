@@ -130,9 +130,10 @@ SELECT * FROM unnest(%(names)s::text[], %(tenants)s::text[], %(spent)s::double p
 ON CONFLICT (name, tenant) DO UPDATE SET spent = excluded.spent;
 
 -- name: release_waiters
--- There is room for these: they are due now, and the room is theirs for a while.
+-- There is room for these: they are due now, and the room is theirs for a while. They are published
+-- as of when they were submitted: behind all that wait in their pool, the room would be kept in vain.
 WITH released AS (
-    UPDATE tasks SET state = 'pending', due_at = now(), publish_at = now(), reason = NULL,
+    UPDATE tasks SET state = 'pending', due_at = now(), publish_at = created_at, reason = NULL,
         waits_for = NULL
     WHERE id IN (SELECT id FROM tasks
                  WHERE id = ANY (%(ids)s) AND state = 'scheduled' AND waits_for IS NOT NULL
