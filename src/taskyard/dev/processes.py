@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -13,6 +14,8 @@ from typing import IO
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
+
+_PORTS = range(10_000, 32_000)
 
 
 def spawn(
@@ -119,10 +122,14 @@ def wait_until(
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on at this moment.
+
+    It is below those that Linux gives to outgoing connections (ip_local_port_range): one of these
+    may have taken it by the time that a server, which needs seconds to start, listens there.
+    """
+    while not is_free(port := secrets.choice(_PORTS)):
+        pass
+    return port
 
 
 def is_free(port: int) -> bool:
