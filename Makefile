@@ -24,7 +24,7 @@ check: $(INSTALLED) ## format, lint, types, layers, unit tests; under a minute
 	$(PY) -m pytest tests/unit -q -n 2
 
 test: $(INSTALLED) ## every test, on private servers that the tests start
-	$(PY) -m pytest -n 2
+	$(PY) -m pytest -n 3
 
 # The workers of this deployment write down what they do, so effects can be counted from outside.
 faults: export TASKYARD_ROUTING = tests/faults/deployment/routing
