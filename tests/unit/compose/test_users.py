@@ -59,7 +59,7 @@ def settings(service: str, secrets: Path, *files: Document) -> Settings:
     for file in files:
         env |= file["services"].get(service, {}).get("environment", {})
     given = {
-        name: re.sub(r"\$\{\w+:\?[^}]*\}", "f2c5a1", text).replace("/run/secrets", str(secrets))
+        name: re.sub(r"\$\{\w+:\?[^}]*\}", "f2c5a1" * 8, text).replace("/run/secrets", str(secrets))
         for name, text in env.items()
     }
     return load(given | {"TASKYARD_ROUTING": f"{ROOT}/routing", "TASKYARD_WORKERS": str(ROOT)})
