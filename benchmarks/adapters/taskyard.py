@@ -83,12 +83,12 @@ class Taskyard:
 
         A purge would else take the wake-up of a task that is stored after the TRUNCATE.
         """
-        counts = deque([-1, -2, -3], maxlen=3)
+        counts = deque([(-1, 0), (-2, 0), (-3, 0)], maxlen=3)
 
         def settled() -> bool:
-            counts.append(self._number("SELECT count(*) FROM tasks"))
-            pending = self._number("SELECT count(*) FROM tasks WHERE state = 'pending'")
-            return pending == 0 and len(set(counts)) == 1
+            queued = self._number("SELECT count(*) FROM tasks WHERE state = 'queued'")
+            counts.append((self._number("SELECT count(*) FROM tasks"), queued))
+            return len(set(counts)) == 1
 
         wait_until(settled, within=IDLE_WITHIN, what="what was under way")
         self.database.execute("TRUNCATE tasks, task_events, task_memos, idempotency_keys CASCADE")

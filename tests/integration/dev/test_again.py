@@ -32,7 +32,7 @@ def test_both_servers_come_back_on_their_ports_with_what_was_durable(folder: Pat
             channel = connection.channel()
             channel.queue_declare("kept", durable=True, auto_delete=False)
             channel.basic_publish_confirm(amqp.Message("m", delivery_mode=2), routing_key="kept")
-        # A node answers a declare before its definitions are on the disk; messages it confirms after.
+        # A node answers a declare before it is on the disk; messages it confirms after.
         broker.control("eval", "mnesia:sync_log().")
         with psycopg.connect(database.url(), autocommit=True) as session:
             session.execute("CREATE TABLE kept AS SELECT 1 AS value")
