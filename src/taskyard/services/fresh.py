@@ -60,7 +60,8 @@ class FreshWakeUps:
         for new, accepted in stored:
             if accepted.state is State.PENDING and new.hold:
                 self._waiting.append(WakeUp(id=new.id, type=new.type, priority=new.priority))
-            elif not self._rooms.is_filled(new.pool):
+            elif accepted.state is not State.PENDING or not self._rooms.is_filled(new.pool):
+                # A date to wait for is news to the dispatcher, however much waits already.
                 self._ring = True
         self._arrived.set()
 

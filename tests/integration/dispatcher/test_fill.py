@@ -23,9 +23,10 @@ from taskyard.services.fill import IDLE, Filler
 from taskyard.services.fresh import HOLD, open_fresh
 from taskyard.services.intake import open_intake
 from taskyard.services.reprioritise import ReprioritiseRequest, reprioritise
+from taskyard.services.rooms import Rooms
 from taskyard.services.topology import apply_topology
 from taskyard.storage import tasks, windows
-from taskyard.storage.pool import OwnPool, open_pool
+from taskyard.storage.pool import OwnPool, connect, open_pool
 from taskyard.storage.pool import Pool as ConnectionPool
 from taskyard.storage.sql import queries
 
@@ -205,6 +206,22 @@ async def test_an_api_publishes_at_once_only_while_there_is_room(yard: Yard) -> 
     ).fetchone()
     assert row == (0,)
     assert first
+
+
+async def test_a_task_for_later_is_told_however_much_waits(
+    yard: Yard, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dispatcher has a new date to wait for, though it looks at the pool all the time."""
+    monkeypatch.setattr(Rooms, "is_filled", lambda *_: True)
+    async with (
+        await connect(database_url, name="tests") as ear,
+        open_fresh(publisher=yard.publisher, pool=yard.pool) as fresh,
+        open_intake(yard.pool, fresh, largest_backlog=10_000) as intake,
+    ):
+        await ear.execute("LISTEN taskyard_dispatch")
+        await intake.store_batch([replace(_new(hold=HOLD), delay=3600.0)])
+        heard = [each async for each in ear.notifies(timeout=10, stop_after=1)]
+    assert heard
 
 
 async def test_while_others_wait_a_fresh_task_waits_behind_them(yard: Yard) -> None:
