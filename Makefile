@@ -43,7 +43,7 @@ bench: $(INSTALLED) ## measure us and our peers on the same work, print the rati
 
 # The image installs what runs in production: the same versions, a part of the same lock.
 COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 \
-	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+	--generate-hashes --no-header --no-annotate
 
 lock: $(INSTALLED) ## resolve the dependencies anew into the lock files
 	$(COMPILE) --all-extras --upgrade pyproject.toml --output-file requirements.lock
