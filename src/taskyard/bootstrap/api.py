@@ -14,7 +14,7 @@ import structlog
 from taskyard import logs, notify
 from taskyard.bootstrap.identity import open_identity
 from taskyard.bootstrap.process import beside, settle
-from taskyard.bootstrap.surroundings import issuers, key_ring, routing, settings
+from taskyard.bootstrap.surroundings import issuers, key_pepper, key_ring, routing, settings
 from taskyard.core.errors import StorageUnavailable
 from taskyard.settings import Settings
 
@@ -127,6 +127,7 @@ def serve_api(given: Settings) -> None:
 
     routing(given)  # its faults belong to this process's output, not to a worker's
     issuers(given)
+    key_pepper(given)
     _allow_many_connections()
     server = Granian(
         "taskyard.bootstrap:asgi",

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from taskyard.bootstrap.surroundings import issuers
+from taskyard.bootstrap.surroundings import issuers, key_pepper
 from taskyard.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ async def open_identity(given: Settings, pool: "Pool") -> AsyncIterator[dict[str
     from taskyard.services.authenticate import KeysAndTokens
     from taskyard.services.keys import ApiKeys
 
-    keys, trusted, tokens = ApiKeys(pool, pepper=given.key_pepper), issuers(given), None
+    keys, trusted, tokens = ApiKeys(pool, pepper=key_pepper(given)), issuers(given), None
     async with AsyncExitStack() as stack:
         if trusted:
             from taskyard.identity import open_issuers

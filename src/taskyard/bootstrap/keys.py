@@ -2,12 +2,11 @@
 
 import os
 import secrets
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taskyard.bootstrap.surroundings import ADMIN_KEY, secret_file
+from taskyard.bootstrap.surroundings import ADMIN_KEY, key_pepper, secret_file
 from taskyard.core.audit import Action
 from taskyard.core.errors import Unauthenticated
 from taskyard.core.principal import DEFAULT_TENANT, Scope, TenantId
@@ -21,17 +20,24 @@ if TYPE_CHECKING:
 
 async def create_key(given: Settings, wish: "KeyWish") -> "tuple[str, ApiKey]":
     """Make a key; return what is shown once, and the rest. Raises InvalidRequest."""
-    from taskyard.services.keys import PREFIX_BYTES, SECRET_BYTES, make_key
     from taskyard.storage.pool import connect
 
-    chance = secrets.token_bytes(PREFIX_BYTES + SECRET_BYTES)
     async with (
         await connect(given.database_url, name="keys") as connection,
         connection.transaction(),
     ):
-        shown, made = await make_key(connection, wish, chance=chance, pepper=given.key_pepper)
-        await _record(connection, Action.KEY_MADE, made, wish.created_by)
-        return shown, made
+        return await _make(connection, given, wish)
+
+
+async def _make(
+    connection: "AsyncConnection", given: Settings, wish: "KeyWish"
+) -> "tuple[str, ApiKey]":
+    from taskyard.services.keys import PREFIX_BYTES, SECRET_BYTES, make_key
+
+    chance = secrets.token_bytes(PREFIX_BYTES + SECRET_BYTES)
+    shown, made = await make_key(connection, wish, chance=chance, pepper=key_pepper(given))
+    await _record(connection, Action.KEY_MADE, made, wish.created_by)
+    return shown, made
 
 
 async def list_keys(given: Settings, tenant: TenantId | None) -> "list[ApiKey]":
@@ -74,20 +80,33 @@ async def _record(connection: "AsyncConnection", action: Action, key: "ApiKey", 
 async def rotate_key(
     given: Settings, prefix: str, overlap: timedelta
 ) -> "tuple[str, ApiKey] | None":
-    """Make another key like one, which ends after an overlap; None if there is none."""
-    old = await revoke_key(given, prefix, max(overlap, timedelta(milliseconds=1)))
-    if old is None:
-        return None
-    from taskyard.services.keys import KeyWish
+    """Make another key like one, which ends after an overlap; None if there is none.
 
-    wish = KeyWish(
-        tenant=old.tenant,
-        name=old.name,
-        scopes=frozenset(Scope(each) for each in old.scopes),
-        patterns=tuple(old.patterns),
-        created_by=f"rotation of tk_{prefix}",
-    )
-    return await create_key(given, wish)
+    Both or neither. One that lives for some time is followed by one that lives as long.
+    """
+    from taskyard.services.keys import KeyWish
+    from taskyard.storage import api_keys
+    from taskyard.storage.pool import connect
+
+    async with (
+        await connect(given.database_url, name="keys") as connection,
+        connection.transaction(),
+    ):
+        old = await api_keys.hold(connection, prefix)
+        if old is None:
+            return None
+        wish = KeyWish(
+            tenant=old.tenant,
+            name=old.name,
+            scopes=frozenset(Scope(each) for each in old.scopes),
+            patterns=tuple(old.patterns),
+            lives=None if old.expires_at is None else old.expires_at - old.created_at,
+            created_by=f"rotation of tk_{prefix}",
+        )
+        shown, made = await _make(connection, given, wish)
+        await api_keys.revoke(connection, prefix, overlap=overlap)
+        await _record(connection, Action.KEY_REVOKED, old, "taskyard keys")
+        return shown, made
 
 
 async def first_key(given: Settings, folder: Path) -> tuple[str, bool]:
@@ -100,7 +119,7 @@ async def first_key(given: Settings, folder: Path) -> tuple[str, bool]:
         key = file.read_text().strip()
         async with open_pool(given.database_url, name="keys", size=1) as pool:
             try:
-                await ApiKeys(pool, pepper=given.key_pepper).principal_of(key)
+                await ApiKeys(pool, pepper=key_pepper(given)).principal_of(key)
             except Unauthenticated:
                 file.unlink()  # of another database, or of another pepper
             else:
@@ -111,5 +130,5 @@ async def first_key(given: Settings, folder: Path) -> tuple[str, bool]:
         scopes=frozenset({Scope.ADMIN}),
         created_by="taskyard up",
     )
-    key, _ = await create_key(replace(given), wish)
+    key, _ = await create_key(given, wish)
     return secret_file(file, lambda: key), True

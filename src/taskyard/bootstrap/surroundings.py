@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskyard.connections import as_user
-from taskyard.core.errors import Fault, InvalidIssuers, Misconfigured
+from taskyard.core.errors import Fault, InvalidIssuers, InvalidSettings, Misconfigured
 from taskyard.core.issuer import Issuer
 from taskyard.core.routing import RoutingTable
 from taskyard.issuer_files import read_issuers
@@ -47,6 +47,21 @@ def settings(role: str | None = None) -> Settings:
             "(TASKYARD_AMQP_USERS); `taskyard topology apply --users` makes it"
         )
     return replace(given, amqp_url=as_user(given.amqp_url, user, password))
+
+
+def key_pepper(given: Settings) -> bytes:
+    """Return what keys the digests of API keys, for those who make or recognise them.
+
+    Raises InvalidSettings without one in production.
+    """
+    if given.production and not given.key_pepper:
+        problem = (
+            "is not set, so a copy of the database would recognise API keys; set it to 32 random "
+            "characters or more, for the API and wherever `taskyard keys` is called"
+        )
+        fault = Fault("TASKYARD_KEY_PEPPER", problem)
+        raise InvalidSettings("the settings are not valid", faults=(fault,))
+    return given.key_pepper
 
 
 def key_ring(given: Settings) -> "KeyRing":

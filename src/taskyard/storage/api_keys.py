@@ -81,6 +81,11 @@ async def list_all(connection: AsyncConnection, tenant: TenantId | None) -> list
         return await cursor.fetchall()
 
 
+async def hold(connection: AsyncConnection, prefix: str) -> ApiKey | None:
+    """Return a key that is valid now, kept from others until the transaction ends, or None."""
+    return await _one(connection, "hold_key", {"prefix": prefix})
+
+
 async def revoke(
     connection: AsyncConnection, prefix: str, *, overlap: timedelta = timedelta(0)
 ) -> ApiKey | None:

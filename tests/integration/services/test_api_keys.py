@@ -9,7 +9,7 @@ from secrets import token_bytes
 import pytest
 
 from taskyard import bootstrap
-from taskyard.core.errors import InvalidRequest, Unauthenticated
+from taskyard.core.errors import InvalidRequest, InvalidSettings, Unauthenticated
 from taskyard.core.principal import DEFAULT_TENANT, Principal, Scope, TenantId
 from taskyard.services import keys
 from taskyard.services.keys import ApiKeys, KeyWish, make_key
@@ -204,3 +204,28 @@ async def test_a_rotated_key_is_followed_by_one_like_it(
     assert by_prefix[stored.prefix].expires_at is not None
     assert by_prefix[rotated[1].prefix].expires_at is None
     assert await bootstrap.rotate_key(given, "no such key", timedelta(0)) is None
+
+
+async def test_production_makes_no_key_without_a_pepper(
+    connection: AsyncConnection, database_url: str
+) -> None:
+    """Else a copy of the database would do to recognise it."""
+    given = replace(settings(database_url), mode="production", key_pepper=b"")
+    with pytest.raises(InvalidSettings) as caught:
+        await bootstrap.create_key(given, WISH)
+    assert caught.value.faults[0].where == "TASKYARD_KEY_PEPPER"
+    assert await api_keys.list_all(connection, None) == []
+
+
+async def test_a_rotation_makes_no_key_live_longer(
+    connection: AsyncConnection, database_url: str
+) -> None:
+    """One for 90 days is followed by one for 90 days; what has ended is followed by none."""
+    given = settings(database_url)
+    _, stored = await made(connection, replace(WISH, lives=timedelta(days=90)))
+    rotated = await bootstrap.rotate_key(given, stored.prefix, timedelta(0))
+    assert rotated is not None
+    follower = rotated[1]
+    assert follower.expires_at is not None
+    assert follower.expires_at - follower.created_at == timedelta(days=90)
+    assert await bootstrap.rotate_key(given, stored.prefix, timedelta(0)) is None

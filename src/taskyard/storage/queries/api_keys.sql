@@ -32,6 +32,14 @@ FROM api_keys
 WHERE %(tenant)s::text IS NULL OR tenant = %(tenant)s
 ORDER BY tenant, created_at, prefix;
 
+-- name: hold_key
+-- A key that is valid now, kept from others until the transaction ends.
+SELECT prefix, tenant, name, scopes, patterns, created_at, created_by, expires_at, revoked_at,
+       last_used_at
+FROM api_keys
+WHERE prefix = %(prefix)s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+FOR UPDATE;
+
 -- name: revoke_key
 -- From now on, or after some seconds, a key is not valid. No row: there is none that is.
 UPDATE api_keys SET
