@@ -1,8 +1,8 @@
 """Follow: read the history of all tasks in its order, from any position on, without a gap.
 
 A position is given out when a change is written and seen when its transaction commits, so a later
-one may be seen first. A follower stops before a missing position until its transaction has ended;
-a missing one whose transaction was undone, or whose task was removed, is passed over then.
+one may be seen first. A follower stops before a missing position until whoever might write it has
+ended; a missing one whose transaction was undone, or whose task was removed, is passed over then.
 """
 
 from taskyard.storage import changes
@@ -14,31 +14,51 @@ from taskyard.storage.pool import AsyncConnection
 _SETTLED_AFTER = 60.0
 
 
+class Watermark:
+    """The position up to which nothing can be written any more. It begins at 0."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self._newest = 0
+        self._awaited: frozenset[str] | None = None
+
+    async def rise(self, connection: AsyncConnection) -> None:
+        """Move on to what was the newest position, if whoever wrote then has ended.
+
+        What is read after this is complete up to the watermark.
+        """
+        if self._awaited is None:
+            return
+        if self._awaited.isdisjoint(await changes.writers(connection)):
+            self.position, self._awaited = self._newest, None
+
+    async def aim(self, connection: AsyncConnection) -> None:
+        """Await all who write now, unless earlier ones are awaited already."""
+        if self._awaited is None:
+            self._newest = await changes.newest_position(connection)
+            # Asked after: whoever was given a lower position is among them, or has ended.
+            self._awaited = await changes.writers(connection)
+
+
 class Follower:
     """Where one reader of the history stands. `after` is the position it has read up to."""
 
     def __init__(self, after: int) -> None:
         self.after = after
-        self._gap: tuple[int, int] | None = None  # where it waits, and for which transactions
+        self._watermark = Watermark()
 
     async def read(self, connection: AsyncConnection, *, limit: int) -> list[Change]:
         """Return the next changes, at most so many; none when there are none yet."""
-        # Asked before the rows: what ends in between is seen in the next round, not passed over.
-        horizon = await changes.horizon(connection)
+        await self._watermark.rise(connection)
         found: list[Change] = []
         for change in await changes.changes_after(connection, self.after, limit=limit):
-            missing = self.after + 1
-            if change.position != missing and not self._is_settled(change, missing, horizon):
+            if change.position != self.after + 1 and not self._is_settled(change):
+                await self._watermark.aim(connection)
                 break
             self.after = change.position
             found.append(change)
         return found
 
-    def _is_settled(self, change: Change, missing: int, horizon: changes.Horizon) -> bool:
+    def _is_settled(self, change: Change) -> bool:
         """Whether nobody can write any more what is missing before a change."""
-        if change.age > _SETTLED_AFTER:
-            return True
-        if self._gap is None or self._gap[0] != missing:
-            self._gap = (missing, horizon.begun)
-            return False
-        return horizon.ended >= self._gap[1]
+        return change.position <= self._watermark.position or change.age > _SETTLED_AFTER

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
-from taskyard.services.follow import Follower
-from taskyard.storage import changes, relay
+from taskyard.services.follow import Follower, Watermark
+from taskyard.storage import relay
 from taskyard.storage.changes import Change
 from taskyard.storage.pool import AsyncConnection, Pool, borrowed
 from taskyard.storage.relay import Purpose
@@ -83,7 +83,7 @@ class Relay:
         self._outlet = outlet
         self._turn = Turn(pool, outlet.purpose, holder)
         self._follower = Follower(0)
-        self._skip: tuple[int, int] | None = None  # to where, once which transactions have ended
+        self._watermark = Watermark()
 
     async def round(self) -> bool:
         """Pass on what there is, at most some hundred changes; return whether there may be more.
@@ -106,26 +106,16 @@ class Relay:
         if not await self._turn.take(connection):
             return []
         if not await self._outlet.wants(connection):
-            settled = await self._settled(connection)
+            await self._watermark.rise(connection)
+            settled = self._watermark.position
             # Asked again after the look at transactions: who subscribed in one of those is seen.
             if settled > self._turn.position and not await self._outlet.wants(connection):
                 await self._turn.move(connection, settled)
+            await self._watermark.aim(connection)
             return []
         if self._follower.after != self._turn.position:
             self._follower = Follower(self._turn.position)
         return await self._follower.read(connection, limit=_CHANGES_AT_ONCE)
-
-    async def _settled(self, connection: AsyncConnection) -> int:
-        """Return a position up to which nothing can be written any more; 0 if none is known."""
-        horizon = await changes.horizon(connection)
-        settled = 0
-        if self._skip is not None and horizon.ended >= self._skip[1]:
-            settled, self._skip = self._skip[0], None
-        if self._skip is None:
-            newest = await changes.newest_position(connection)
-            # Begun is asked after: whoever has a lower position had begun by then.
-            self._skip = (newest, (await changes.horizon(connection)).begun)
-        return settled
 
 
 async def release(pool: Pool, *, holder: UUID) -> None:

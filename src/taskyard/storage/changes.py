@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from taskyard.core.principal import TenantId
 from taskyard.core.states import State
@@ -35,13 +35,6 @@ class Change:
     error: dict[str, Any] | None
 
 
-class Horizon(NamedTuple):
-    """Transactions below `ended` have ended; none from `begun` on had begun."""
-
-    ended: int
-    begun: int
-
-
 async def changes_after(connection: AsyncConnection, after: int, *, limit: int) -> list[Change]:
     """Return the committed changes behind a position, in order. There may be gaps among them."""
     async with connection.cursor(
@@ -51,11 +44,10 @@ async def changes_after(connection: AsyncConnection, after: int, *, limit: int) 
         return await cursor.fetchall()
 
 
-async def horizon(connection: AsyncConnection) -> Horizon:
-    """Return which transactions may still commit."""
-    row = await (await connection.execute(_SQL["horizon"])).fetchone()
-    assert row is not None
-    return Horizon(*row)
+async def writers(connection: AsyncConnection) -> frozenset[str]:
+    """Return the transactions that may still commit a change, by their virtual ids."""
+    rows = await (await connection.execute(_SQL["writers"])).fetchall()
+    return frozenset(row[0] for row in rows)
 
 
 async def newest_position(connection: AsyncConnection) -> int:

@@ -72,20 +72,40 @@ async def test_what_was_undone_or_removed_holds_nobody_up(
     assert (change.task_id, change.position) == (kept.id, 3)
 
 
-async def test_a_long_transaction_of_others_holds_up_no_old_change(
+async def test_who_writes_no_history_holds_nobody_up(
+    connection: AsyncConnection, database_url: str
+) -> None:
+    """Not even at a gap, with a transaction that has begun and stays open."""
+    async with await connect(database_url, name="other") as other, other.transaction():
+        await other.execute("CREATE TABLE held (n integer)")
+        await tasks.insert(connection, [new(), new()])
+        await connection.execute("DELETE FROM task_events WHERE position = 1")
+        [change] = await read(Follower(0), connection, 1)
+        assert change.position == 2
+
+
+async def test_a_long_transaction_holds_up_no_old_change(
     connection: AsyncConnection, database_url: str
 ) -> None:
     """A gap before a change of a minute ago is not waited at."""
     async with await connect(database_url, name="long") as long, long.transaction():
-        await long.execute("CREATE TABLE held (n integer)")
-        await tasks.insert(connection, [new(), new()])
-        await connection.execute("DELETE FROM task_events WHERE position = 1")
+        await tasks.insert(long, [new()])
+        await tasks.insert(connection, [new()])
         follower = Follower(0)
         for _ in range(3):
             assert await follower.read(connection, limit=10) == []
         await connection.execute("UPDATE task_events SET at = now() - interval '61 s'")
         [change] = await follower.read(connection, limit=10)
         assert change.position == 2
+
+
+async def test_many_gaps_are_waited_at_together(connection: AsyncConnection) -> None:
+    """What was written while one of them was looked at is settled with it."""
+    await tasks.insert(connection, [new() for _ in range(9)])
+    await connection.execute("DELETE FROM task_events WHERE position % 2 = 1")
+    follower = Follower(0)
+    assert await follower.read(connection, limit=10) == []
+    assert [each.position for each in await follower.read(connection, limit=10)] == [2, 4, 6, 8]
 
 
 async def test_who_begins_now_hears_what_comes(connection: AsyncConnection) -> None:

@@ -10,10 +10,14 @@ WHERE position > %(after)s
 ORDER BY position
 LIMIT %(limit)s;
 
--- name: horizon
--- All transactions below the first number have ended; none at or above the second had begun.
-SELECT pg_snapshot_xmin(now_running)::text::bigint, pg_snapshot_xmax(now_running)::text::bigint
-FROM pg_current_snapshot() AS now_running;
+-- name: writers
+-- The transactions that have written history, or may be about to, and have not ended. Whoever writes
+-- a table takes this lock before the first row has a position, and keeps it to its end. (Snapshots
+-- will not do: they wait for every transaction of every database on the server.)
+SELECT virtualtransaction FROM pg_locks
+WHERE locktype = 'relation' AND mode = 'RowExclusiveLock'
+  AND relation = 'task_events'::regclass
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database());
 
 -- name: newest_position
 -- The position of the newest change that is committed.
