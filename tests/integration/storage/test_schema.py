@@ -81,6 +81,12 @@ async def test_every_change_is_one_event_and_the_numbers_have_no_gap(
         ("finished_at = now()", "ended_means_finished"),
         ("lease_token = id", "running_means_leased"),
         ("state = 'lost'", "transition_is_legal"),
+        ("priority = 10", "priority_is_bounded"),
+        ("priority = -1", "priority_is_bounded"),
+        ("boost = 6", "boost_is_bounded"),
+        ("boost = -1", "boost_is_bounded"),
+        ("max_attempts = 0", "there_is_an_attempt"),
+        ("max_crashes = 0", "there_is_an_attempt"),
     ],
 )
 async def test_a_row_cannot_contradict_itself(
@@ -96,6 +102,14 @@ async def test_a_row_cannot_contradict_itself(
     with pytest.raises(psycopg.errors.CheckViolation) as caught:
         await connection.execute(statement.encode(), (task_id,))
     assert caught.value.diag.constraint_name == constraint
+
+
+async def test_a_row_cannot_begin_in_an_unknown_state(connection: Connection) -> None:
+    """What is inserted is held to the same."""
+    given = {"id": uuid4(), "state": "lost", "ended": False}
+    with pytest.raises(psycopg.errors.CheckViolation) as caught:
+        await connection.execute(INSERT, given)
+    assert caught.value.diag.constraint_name == "state_is_known"
 
 
 async def test_migrating_twice_at_once_applies_once(server_url: str) -> None:
