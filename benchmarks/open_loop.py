@@ -167,7 +167,7 @@ class Clients:
         """Send at a rate, whatever is answered."""
         began, sent = time.monotonic(), 0
         while (passed := time.monotonic() - began) < seconds:
-            for _ in range(int(passed * rate) - sent):
+            for _ in range(int(passed * rate) + 1 - sent):
                 self.submit(began + sent / rate)
                 sent += 1
             await asyncio.sleep(_TICK)

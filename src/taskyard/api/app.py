@@ -34,7 +34,7 @@ def create_app(parts: Parts) -> Quart:
     """Return the HTTP application over open parts."""
     app = TimedQuart("taskyard.api", static_folder=None, template_folder="templates")
     app.request_class = bounded_request(limits(parts.table))
-    app.asgi_app = fronted(app.asgi_app)  # type: ignore[assignment, arg-type, method-assign]
+    app.asgi_app = fronted(app.asgi_app, parts.pressure)  # type: ignore[assignment, arg-type, method-assign]
     app.url_map.merge_slashes = False
     register_errors(app)
     register_headers(app)

@@ -1,17 +1,20 @@
-"""What stands before the application: requests that HTTP itself refuses, answered in its words.
+"""What stands before the application: requests refused by HTTP itself, or for want of time.
 
 granian 2.8 ends a request whose body breaks off or is framed wrongly with a disconnect, and what
 an application leaves unanswered becomes its 500.
 """
 
+import random
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import msgspec
 
 from taskyard.api.errors import MEDIA_TYPE, describe, problem
+from taskyard.api.pressure import Pressure
 from taskyard.api.views import Problem
-from taskyard.core.errors import MalformedBody
+from taskyard.core.errors import MalformedBody, Overloaded
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -33,16 +36,28 @@ _LARGE_HEADERS = problem(
 )
 
 
-def fronted(application: Application) -> Application:
+_TOO_BUSY = describe(Overloaded("this process is behind with its requests; try again soon"))
+_NEW_WORK = ("/v1/tasks", "/v1/tasks/batch", "/v1/events")
+_SOONEST, _LATEST = 1, 3  # seconds until who was refused should come again
+
+
+def fronted(application: Application, pressure: Pressure) -> Application:
     """Return the application behind what HTTP asks of a request."""
 
     async def front(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await application(scope, receive, send)
         elif refusal := _refusal(scope):
-            await _refuse(send, refusal)
+            await _refuse(send, refusal, (b"connection", b"close"))
+        elif pressure.refuses() and _is_new_work(scope):
+            # What else is asked for costs less, and helps those who look what is wrong.
+            seconds = random.randint(_SOONEST, _LATEST)  # noqa: S311 - it spreads who comes back
+            await _refuse(send, _TOO_BUSY, (b"retry-after", b"%d" % seconds))
         elif any(name in _ANNOUNCE_A_BODY for name, _ in scope["headers"]):
-            await _Exchange(receive, send).serve(application, scope)
+            exchange = _Exchange(receive, send)
+            await exchange.serve(application, scope)
+            if _is_measured(scope):
+                pressure.took(exchange.seconds)
         else:
             await application(scope, receive, send)
 
@@ -64,34 +79,52 @@ def _refusal(scope: MutableMapping[str, Any]) -> Problem | None:
     return None
 
 
+def _is_new_work(scope: MutableMapping[str, Any]) -> bool:
+    return scope["method"] == "POST" and scope["path"] in _NEW_WORK
+
+
+def _is_measured(scope: MutableMapping[str, Any]) -> bool:
+    """Whether how long it took says how busy we are: not if it was large, or asked to wait."""
+    return (
+        scope["path"] == "/v1/tasks"
+        and scope["method"] == "POST"
+        and all(name != b"prefer" for name, _ in scope["headers"])
+    )
+
+
 class _Exchange:
-    """One request with a body: it has to arrive whole."""
+    """One request with a body: it has to arrive whole. `seconds` is from then to the answer."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
         self._whole = self._broken = self._answered = False
+        self._came_at = 0.0
+        self.seconds = 0.0
 
     async def serve(self, application: Application, scope: MutableMapping[str, Any]) -> None:
         await application(scope, self._on_receive, self._on_send)
         if self._broken and not self._answered:
-            await _refuse(self._send, _BROKEN)
+            await _refuse(self._send, _BROKEN, (b"connection", b"close"))
 
     async def _on_receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
             self._whole = self._whole or not message.get("more_body", False)
+            self._came_at = time.monotonic()
         elif message["type"] == "http.disconnect":
             self._broken = not self._whole
         return message
 
     async def _on_send(self, message: Message) -> None:
+        if not self._answered and self._came_at:
+            self.seconds = time.monotonic() - self._came_at
         self._answered = True
         await self._send(message)
 
 
-async def _refuse(send: Send, members: Problem) -> None:
-    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"connection", b"close")]
+async def _refuse(send: Send, members: Problem, *also: tuple[bytes, bytes]) -> None:
+    headers = [(b"content-type", MEDIA_TYPE.encode()), *also]
     status = members.status
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": msgspec.json.encode(members)})

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from quart import Blueprint
 
 from taskyard.api.auth import Sessions
+from taskyard.api.pressure import Pressure
 from taskyard.broker.publisher import Publisher
 from taskyard.core.routing import RoutingTable
 from taskyard.services.authenticate import Authenticator
@@ -42,4 +43,5 @@ class Parts:
     sessions: Sessions | None = None
     pages: tuple[Blueprint, ...] = ()
     production: bool = False
+    pressure: Pressure = field(default_factory=Pressure)
     webhooks: WebhookPolicy = field(default_factory=WebhookPolicy)

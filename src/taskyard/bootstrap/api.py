@@ -35,6 +35,7 @@ _LET_GO = signal.SIGUSR1
 async def open_api(given: Settings) -> AsyncIterator["Parts"]:
     """Open what one API process works with, and close it in reverse order."""
     from taskyard.api.parts import Parts
+    from taskyard.api.pressure import Pressure
     from taskyard.bootstrap.outward import webhook_policy
     from taskyard.broker.publisher import open_publisher
     from taskyard.broker.wakeup import exchange_name
@@ -65,6 +66,8 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(_LET_GO, _let_go, waiting, stream, watch)
         quotas = await enter(open_quotas(pool, routing(given).quota))
+        pressure = Pressure()
+        await enter(beside(pressure.watch(), name="pressure"))
         yield Parts(
             table=routing(given),
             prefix=given.prefix,
@@ -78,6 +81,7 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
             stream=stream,
             watch=watch,
             quotas=quotas,
+            pressure=pressure,
             **await enter(open_identity(given, pool)),
             webhooks=webhook_policy(given),
         )

@@ -35,6 +35,7 @@ class Role:
     name: str
     argv: Sequence[str]
     first_to_stop: bool = False
+    nice: int = 0  # how far it stands back where cores are short (nice(1))
     stop_within: float = 7.0  # an idle Celery worker with processes takes 3.5 s (measured)
 
 
@@ -121,7 +122,7 @@ class Supervised:
             loop.add_reader(listener, self._on_notify, listener)
             async with _output_pipe() as (lines, output):
                 self._process = process = await asyncio.create_subprocess_exec(
-                    *self.role.argv,
+                    *_command(self.role),
                     env={**self._environment, "NOTIFY_SOCKET": address},
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=output,
@@ -166,6 +167,10 @@ async def _line(reader: asyncio.StreamReader) -> str | None:
         if not line:
             return None
     return line.decode("utf-8", "replace").rstrip("\n")
+
+
+def _command(role: Role) -> Sequence[str]:
+    return ["nice", "-n", str(role.nice), *role.argv] if role.nice else role.argv
 
 
 def _shown(code: int) -> str:

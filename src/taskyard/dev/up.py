@@ -20,6 +20,7 @@ _WEBHOOKS_AT_HOME = {
     "TASKYARD_WEBHOOKS_NETWORKS": "127.0.0.0/8,::1/128",
 }
 _STOP_WITHIN = 10.0
+_WORKERS_NICE = 10  # where cores are short, who asks the API does not wait for those who calculate
 
 PROGRAM = (sys.executable, "-m", "taskyard")  # how a role is started
 
@@ -78,7 +79,12 @@ def up(*, folder: Path, as_json: bool, port: int | None, command: Sequence[str])
             Role(name="dispatcher", argv=[*me, "dispatcher"]),
             Role(name="ingest", argv=[*me, "ingest"], first_to_stop=True),
             *(
-                Role(name=f"worker {pool}", argv=[*me, "worker", pool], stop_within=_STOP_WITHIN)
+                Role(
+                    name=f"worker {pool}",
+                    argv=[*me, "worker", pool],
+                    stop_within=_STOP_WITHIN,
+                    nice=_WORKERS_NICE,
+                )
                 for pool in table.pools
             ),
         ],

@@ -4,6 +4,8 @@ The broker gets no more than its workers take soon. All else waits in Postgres, 
 still change: for a more urgent task, for another tenant's turn, for a cancel.
 """
 
+import time
+
 from taskyard.broker.publisher import Publisher
 from taskyard.core.fairness import Choice, choose
 from taskyard.core.routing import Pool, RoutingTable
@@ -21,6 +23,10 @@ from taskyard.storage.pool import Pool as ConnectionPool
 
 IDLE = 1.0  # seconds; for rows whose publisher died or whose wait is over
 _TAKEN_BY_ANOTHER = 0.05
+# Who stores tasks rings once, and then trusts that a dispatcher which has just had work looks again
+# by itself (services/rooms.py).
+_LINGERS = 0.2
+_LINGERING = 0.005  # seconds between two looks
 _AT_ONCE = 256  # unconfirmed publishes at once: more gain nothing (measured)
 
 
@@ -34,6 +40,7 @@ class Filler:
         self._publisher = publisher
         self._table = table
         self._after: dict[str, str] = {}
+        self._had_work_at = 0.0
 
     async def fill(self) -> float:
         """Do a round on every pool in which tasks wait; return the seconds until the next.
@@ -43,7 +50,9 @@ class Filler:
         async with borrowed(self._connections) as connection:
             pools = await windows.waiting_pools(connection)
             waits = [await self._fill_pool(connection, self._pool(name)) for name in pools]
-        return min(waits, default=IDLE)
+        wait = min(waits, default=IDLE)
+        lingers = wait == IDLE and time.monotonic() - self._had_work_at < _LINGERS
+        return _LINGERING if lingers else wait
 
     def _pool(self, name: str) -> Pool:
         """Return a pool; one that the table has no more is emptied as before."""
@@ -71,6 +80,8 @@ class Filler:
                 connection, pool.name, size=size, filled=filled, rate=rate,
                 virtual_time=choice.virtual_time,
             )  # fmt: skip
+        if choice.wakeups:
+            self._had_work_at = time.monotonic()
         if room > 0 and not choice.wakeups and not self._after[pool.name]:
             return IDLE  # what waits is held, or was refused not long ago
         return 0.0 if filled < size else look_again(size, rate=rate)

@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 # only slow, the dispatcher publishes them too, which is harmless.
 HOLD = 5.0
 _IN_FLIGHT = 256  # unconfirmed publishes at once: more gain nothing (measured)
-_MOST_FRESH = 2_000
+_MOST_FRESH = 512  # when more wait here, this process is behind: the dispatcher is sooner
 _CLOSE_TIMEOUT = 3.0
 _RING_EVERY = 0.02  # seconds: a NOTIFY makes all commits queue up behind each other
 

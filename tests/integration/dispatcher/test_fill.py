@@ -240,6 +240,30 @@ async def test_room_is_what_the_broker_may_hold_more(yard: Yard) -> None:
     assert await windows.rooms(yard.connection, ["p"], unknown=16) == {"p": WINDOW - 7}
 
 
+async def test_who_waits_for_a_publish_and_not_for_room_is_no_reason_to_wait_behind(
+    yard: Yard,
+) -> None:
+    """What waits fits into the window, so room is what is left beside it."""
+    await yard.store("noisy", 7)
+    await windows.know(yard.connection, "p", size=WINDOW)
+    assert await windows.rooms(yard.connection, ["p"], unknown=16) == {"p": WINDOW - 7}
+
+
+async def test_a_dispatcher_that_had_work_looks_again_at_once(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever stores then does not ring: a task that came right after a round waited up to 1 s."""
+    filler = yard.filler()
+    await yard.publisher.connected.wait()
+    assert await filler.fill() == IDLE
+    await yard.store("noisy", 1)
+    while (wait := await filler.fill()) == 0.0:
+        pass
+    assert wait < 0.05
+    monkeypatch.setattr("taskyard.services.fill._LINGERS", 0.0)
+    assert await filler.fill() == IDLE
+
+
 async def test_a_pool_that_another_dispatcher_fills_is_left_to_it(yard: Yard) -> None:
     """Nobody waits for it, and nothing is published twice."""
     await yard.store("noisy", 100)

@@ -81,19 +81,23 @@ ON CONFLICT (pool, tenant) DO UPDATE SET spent = excluded.spent, served_at = exc
 DELETE FROM tenant_shares WHERE served_at < now() - interval '1 hour';
 
 -- name: read_rooms
--- How many wake-ups more the broker may hold of each pool; -1 when tasks wait for room already. A
--- pool that no dispatcher has looked at yet is given a small window. An order is asked for so that
--- the index is used, whatever the statistics of an hour ago say.
-SELECT pool, CASE
-    WHEN (SELECT true FROM tasks
-          WHERE state = 'pending' AND tasks.pool = asked.pool AND publish_at <= now()
-          ORDER BY tasks.tenant, priority + boost, publish_at LIMIT 1) THEN -1
-    ELSE greatest(0, coalesce(size, %(unknown)s) - (
-        SELECT count(*) FROM (
-            SELECT FROM tasks WHERE state = 'queued' AND tasks.pool = asked.pool
-            ORDER BY queued_at LIMIT coalesce(size, %(unknown)s)) AS queued))
-    END::integer AS room
-FROM unnest(%(pools)s::text[]) AS asked (pool) LEFT JOIN pool_windows USING (pool);
+-- How many wake-ups more the broker may hold of each pool beside those that wait to be published; -1
+-- when these have to wait for room. A pool that no dispatcher has looked at yet is given a small
+-- window. An order is asked for so that the index is used, whatever the statistics of an hour ago say.
+SELECT pool, CASE WHEN waiting.count > greatest(0, left_over) THEN -1
+             ELSE greatest(0, left_over - waiting.count) END::integer AS room
+FROM unnest(%(pools)s::text[]) AS asked (pool)
+LEFT JOIN pool_windows USING (pool)
+CROSS JOIN LATERAL (
+    SELECT coalesce(size, %(unknown)s) - count(*) AS left_over FROM (
+        SELECT FROM tasks WHERE state = 'queued' AND tasks.pool = asked.pool
+        ORDER BY queued_at LIMIT coalesce(size, %(unknown)s)) AS queued) AS held
+CROSS JOIN LATERAL (
+    SELECT count(*) FROM (
+        SELECT FROM tasks
+        WHERE state = 'pending' AND tasks.pool = asked.pool AND publish_at <= now()
+        ORDER BY tasks.tenant, priority + boost, publish_at
+        LIMIT greatest(0, left_over) + 1) AS pending) AS waiting;
 
 -- name: count_consumers
 -- Remember how many workers a pool has, and the window that goes with it.

@@ -1,0 +1,57 @@
+"""Pressure: how long submissions take in this process, and which share of them it refuses for that.
+
+When more is asked than can be done, everybody would wait longer and longer. New work is refused at
+random instead, so much of it that the rest is served in time: PIE (RFC 8033, section 4.2), with
+twice its gains, as part of the queue is not ours to see. The delay is what a submission takes once
+it has come, and what the event loop is late before that.
+"""
+
+import asyncio
+import random
+
+_EVERY = 0.03  # seconds between two looks
+_TARGET = 0.03  # seconds that a submission may take on average
+_ALPHA, _BETA = 0.25, 2.5  # for a second above the target, and for a second more than before
+_BURST = 0.15  # seconds: what is over by then was only a burst
+_MOST = 0.98  # somebody always gets in, so that an end of it is seen
+_FORGETS = 0.9  # of the share at each look, while nothing takes long
+
+
+class Pressure:
+    """The share of new work to refuse, 0 to 1."""
+
+    def __init__(self) -> None:
+        self.share = 0.0
+        self._sum, self._count = 0.0, 0
+        self._before = 0.0
+        self._burst_left = _BURST
+
+    def refuses(self) -> bool:
+        """Whether to refuse a request, drawn anew for each."""
+        return self.share > 0.0 and random.random() < self.share  # noqa: S311 - no secret
+
+    def took(self, seconds: float) -> None:
+        """Learn how long a submission took."""
+        self._sum += seconds
+        self._count += 1
+
+    def look(self, *, late: float) -> None:
+        """Draw the conclusion from what was learned since the last look, and its lateness."""
+        delay = late + (self._sum / self._count if self._count else 0.0)
+        if max(delay, self._before) <= _TARGET:
+            self.share = self.share * _FORGETS if self.share > 0.01 else 0.0
+            self._burst_left = _BURST
+        elif self._burst_left > 0.0:
+            self._burst_left -= _EVERY
+        else:
+            grown = self.share + _ALPHA * (delay - _TARGET) + _BETA * (delay - self._before)
+            self.share = min(_MOST, max(0.0, grown))
+        self._sum, self._count, self._before = 0.0, 0, delay
+
+    async def watch(self) -> None:
+        """Look, again and again. Never returns."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + _EVERY
+            await asyncio.sleep(_EVERY)
+            self.look(late=max(0.0, loop.time() - due))
