@@ -49,7 +49,7 @@ def fronted(application: Application, pressure: Pressure) -> Application:
             await application(scope, receive, send)
         elif refusal := _refusal(scope):
             await _refuse(send, refusal, (b"connection", b"close"))
-        elif pressure.refuses() and _is_new_work(scope):
+        elif _is_new_work(scope) and pressure.refuses(_caller(scope)):
             # What else is asked for costs less, and helps those who look what is wrong.
             seconds = random.randint(_SOONEST, _LATEST)  # noqa: S311 - it spreads who comes back
             await _refuse(send, _TOO_BUSY, (b"retry-after", b"%d" % seconds))
@@ -81,6 +81,11 @@ def _refusal(scope: MutableMapping[str, Any]) -> Problem | None:
 
 def _is_new_work(scope: MutableMapping[str, Any]) -> bool:
     return scope["method"] == "POST" and scope["path"] in _NEW_WORK
+
+
+def _caller(scope: MutableMapping[str, Any]) -> int:
+    """Tell callers apart by their credentials, which nobody has looked at yet."""
+    return hash(tuple(v for n, v in scope["headers"] if n in (b"authorization", b"cookie")))
 
 
 def _is_measured(scope: MutableMapping[str, Any]) -> bool:

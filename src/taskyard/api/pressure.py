@@ -3,18 +3,23 @@
 When more is asked than can be done, everybody would wait longer and longer. New work is refused at
 random instead, so much of it that the rest is served in time: PIE (RFC 8033, section 4.2), with
 twice its gains, as part of the queue is not ours to see. The delay is what a submission takes once
-it has come, and what the event loop is late before that.
+it has come, and what the event loop is late before that. Who asks for less than others is refused
+less, so that one who floods the process bears it.
 """
 
 import asyncio
 import random
+from collections import Counter
 
 _EVERY = 0.03  # seconds between two looks
 _TARGET = 0.03  # seconds that a submission may take on average
 _ALPHA, _BETA = 0.25, 2.5  # for a second above the target, and for a second more than before
 _BURST = 0.15  # seconds: what is over by then was only a burst
 _MOST = 0.98  # somebody always gets in, so that an end of it is seen
-_FORGETS = 0.9  # of the share at each look, while nothing takes long
+_KEEPS = 0.9  # of the share at each look, while nothing takes long
+_LOOKS_UNTIL_HALVED = 33  # of what callers have asked for: a second
+_MOST_CALLERS = 1_000  # told apart; the others count as one
+_OTHERS = 0
 
 
 class Pressure:
@@ -25,10 +30,19 @@ class Pressure:
         self._sum, self._count = 0.0, 0
         self._before = 0.0
         self._burst_left = _BURST
+        self._asked: Counter[int] = Counter()
+        self._looks = 0
 
-    def refuses(self) -> bool:
-        """Whether to refuse a request, drawn anew for each."""
-        return self.share > 0.0 and random.random() < self.share  # noqa: S311 - no secret
+    def refuses(self, caller: int) -> bool:
+        """Whether to refuse a request, drawn anew for each; `caller` is any hash of who asks."""
+        if caller not in self._asked and len(self._asked) >= _MOST_CALLERS:
+            caller = _OTHERS
+        self._asked[caller] += 1
+        if not self.share:
+            return False
+        fair = self._asked.total() / len(self._asked)
+        share = self.share * min(1.0, self._asked[caller] / fair)
+        return random.random() < share  # noqa: S311 - it guards nothing
 
     def took(self, seconds: float) -> None:
         """Learn how long a submission took."""
@@ -39,7 +53,7 @@ class Pressure:
         """Draw the conclusion from what was learned since the last look, and its lateness."""
         delay = late + (self._sum / self._count if self._count else 0.0)
         if max(delay, self._before) <= _TARGET:
-            self.share = self.share * _FORGETS if self.share > 0.01 else 0.0
+            self.share = self.share * _KEEPS if self.share > 0.01 else 0.0
             self._burst_left = _BURST
         elif self._burst_left > 0.0:
             self._burst_left -= _EVERY
@@ -47,6 +61,9 @@ class Pressure:
             grown = self.share + _ALPHA * (delay - _TARGET) + _BETA * (delay - self._before)
             self.share = min(_MOST, max(0.0, grown))
         self._sum, self._count, self._before = 0.0, 0, delay
+        self._looks = (self._looks + 1) % _LOOKS_UNTIL_HALVED
+        if not self._looks:
+            self._asked = Counter({who: n // 2 for who, n in self._asked.items() if n > 1})
 
     async def watch(self) -> None:
         """Look, again and again. Never returns."""

@@ -24,7 +24,7 @@ def test_nothing_is_refused_while_submissions_are_quick() -> None:
     """However many come."""
     pressure = Pressure()
     assert looked(pressure, *[0.02] * 100) == [0.0] * 100
-    assert not any(pressure.refuses() for _ in range(1_000))
+    assert not any(pressure.refuses(1) for _ in range(1_000))
 
 
 def test_a_burst_is_let_through() -> None:
@@ -39,7 +39,7 @@ def test_the_share_grows_while_it_lasts_and_goes_when_it_is_over(slow: dict[str,
     growing = looked(pressure, *[slow["delay"]] * 40, late=slow["late"])
     assert growing == sorted(growing)
     assert 0.5 < growing[-1] <= 0.98
-    assert any(pressure.refuses() for _ in range(1_000))
+    assert any(pressure.refuses(1) for _ in range(1_000))
     fading = looked(pressure, *[0.01] * 100)
     assert fading[-1] == 0.0
     assert fading == sorted(fading, reverse=True)
@@ -50,7 +50,29 @@ def test_somebody_always_gets_in() -> None:
     pressure = Pressure()
     looked(pressure, *[30.0] * 1_000)
     random.seed(5022)
-    assert 0 < sum(not pressure.refuses() for _ in range(1_000)) < 60
+    assert 0 < sum(not pressure.refuses(1) for _ in range(1_000)) < 60
+
+
+def test_who_asks_for_little_is_refused_little() -> None:
+    """The one who floods is refused as before."""
+    pressure = Pressure()
+    looked(pressure, *[30.0] * 100)
+    refused = {"noisy": 0, "quiet": 0}
+    for _ in range(100):
+        refused["noisy"] += sum(pressure.refuses(hash("noisy")) for _ in range(100))
+        refused["quiet"] += pressure.refuses(hash("quiet"))
+    assert refused["noisy"] > 9_000
+    assert refused["quiet"] < 15
+
+
+def test_what_was_asked_for_is_forgotten() -> None:
+    """A flood of a minute ago is no reason; and callers without end take no memory."""
+    pressure = Pressure()
+    for caller in range(100_000):
+        pressure.refuses(caller)
+    assert len(pressure._asked) <= 1_001
+    looked(pressure, *[0.01] * 33 * 20)
+    assert not pressure._asked
 
 
 async def answered(pressure: Pressure, method: str, path: str) -> tuple[int, dict[bytes, bytes]]:
