@@ -40,6 +40,7 @@ class Settings:
     key_pepper: bytes = field(default=b"", repr=False)
     events_tenant: TenantId = DEFAULT_TENANT
     largest_backlog: int = 1_000_000
+    submit_target: timedelta = timedelta(milliseconds=30)
     longest_drain: timedelta = timedelta(days=1)
     issuers: Path | None = None
     session_keys: tuple[str, ...] = field(default=(), repr=False)
@@ -222,6 +223,11 @@ SETTINGS: Mapping[str, Setting] = {
         parse=_number(1, 1_000_000_000),
         default="1000000",
         meaning="how many tasks may wait, in all pools together, before submissions are refused",
+    ),
+    "submit_target": Setting(
+        parse=units.duration,
+        default="30ms",
+        meaning="what submissions may take on average while many come, before a share is refused",
     ),
     "longest_drain": Setting(
         parse=units.duration,

@@ -55,9 +55,14 @@ def fronted(application: Application, pressure: Pressure) -> Application:
             await _refuse(send, _TOO_BUSY, (b"retry-after", b"%d" % seconds))
         elif any(name in _ANNOUNCE_A_BODY for name, _ in scope["headers"]):
             exchange = _Exchange(receive, send)
-            await exchange.serve(application, scope)
-            if _is_measured(scope):
-                pressure.took(exchange.seconds)
+            if not _is_measured(scope):
+                await exchange.serve(application, scope)
+                return
+            pressure.begin()
+            try:
+                await exchange.serve(application, scope)
+            finally:
+                pressure.end(exchange.seconds)
         else:
             await application(scope, receive, send)
 

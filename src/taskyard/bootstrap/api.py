@@ -66,7 +66,7 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(_LET_GO, _let_go, waiting, stream, watch)
         quotas = await enter(open_quotas(pool, routing(given).quota))
-        pressure = Pressure()
+        pressure = Pressure(given.submit_target.total_seconds())
         await enter(beside(pressure.watch(), name="pressure"))
         yield Parts(
             table=routing(given),

@@ -11,10 +11,13 @@ from taskyard.api.pressure import Pressure
 
 
 def looked(pressure: Pressure, *delays: float, late: float = 0.0) -> list[float]:
-    """Look after one submission that took so long, for each; return the shares."""
+    """Look after many submissions that took so long, for each; return the shares."""
     shares = []
     for delay in delays:
-        pressure.took(delay)
+        for _ in range(32):
+            pressure.begin()
+        for _ in range(32):
+            pressure.end(delay)
         pressure.look(late=late)
         shares.append(pressure.share)
     return shares
@@ -28,15 +31,30 @@ def test_nothing_is_refused_while_submissions_are_quick() -> None:
 
 
 def test_a_burst_is_let_through() -> None:
-    """What is over after a tenth of a second was no overload."""
-    assert looked(Pressure(), *[0.3] * 4, *[0.01] * 2) == [0.0] * 6
+    """What is over after half a second was no overload."""
+    assert looked(Pressure(), *[0.3] * 15, *[0.01] * 2) == [0.0] * 17
+
+
+def test_a_slow_disk_is_no_queue() -> None:
+    """One after the other, each takes what it takes; refusing some would make none quicker."""
+    pressure = Pressure()
+    for _ in range(200):
+        pressure.begin()
+        pressure.end(0.5)
+        pressure.look(late=0.2)
+    assert pressure.share == 0.0
+
+
+def test_what_is_too_long_is_a_setting() -> None:
+    """A deployment that would rather wait than come again says so."""
+    assert looked(Pressure(target=10.0), *[5.0] * 100) == [0.0] * 100
 
 
 @pytest.mark.parametrize("slow", [{"delay": 0.3, "late": 0.0}, {"delay": 0.0, "late": 0.3}])
 def test_the_share_grows_while_it_lasts_and_goes_when_it_is_over(slow: dict[str, float]) -> None:
     """Slow submissions count, and so does a loop that is late with looking."""
     pressure = Pressure()
-    growing = looked(pressure, *[slow["delay"]] * 40, late=slow["late"])
+    growing = looked(pressure, *[slow["delay"]] * 60, late=slow["late"])
     assert growing == sorted(growing)
     assert 0.5 < growing[-1] <= 0.98
     assert any(pressure.refuses(1) for _ in range(1_000))
@@ -125,7 +143,7 @@ async def test_whoever_looks_or_mends_is_served(method: str, path: str) -> None:
 async def test_what_a_submission_takes_is_learned(monkeypatch: pytest.MonkeyPatch) -> None:
     """From when it has come whole, so that a slow client is not our delay."""
     learned: list[float] = []
-    monkeypatch.setattr(Pressure, "took", lambda _, seconds: learned.append(seconds))
+    monkeypatch.setattr(Pressure, "end", lambda _, seconds: learned.append(seconds))
     await answered(Pressure(), "POST", "/v1/tasks")
     await answered(Pressure(), "POST", "/v1/tasks/batch")
     assert len(learned) == 1
