@@ -170,7 +170,7 @@ def gateway(**settings: str) -> Iterator[Gateway]:
         log = Path(folder) / "log"
         # A crowded machine is no overload: a test that wants to be refused says so.
         given = {"TASKYARD_SUBMIT_TARGET": "10s", "TASKYARD_STORES": f"files={folder}/files"}
-        env = environment(**given, **settings)
+        env = environment(**{**given, **settings})
         command = ["up", "--json", "--port", str(free_port()), "--folder", f"{folder}/state"]
         with log.open("w") as errors:
             process = subprocess.Popen(
