@@ -1,4 +1,4 @@
-"""core/errors.py: the tree of errors."""
+"""core/errors: the tree of errors."""
 
 import inspect
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from taskyard.core.errors import TaskyardError
 def tree(kind: type[TaskyardError] = TaskyardError) -> Iterator[type[TaskyardError]]:
     yield kind
     for child in kind.__subclasses__():
-        if child.__module__ == errors.__name__:
+        if child.__module__.startswith(f"{errors.__name__}."):
             yield from tree(child)
 
 
@@ -21,5 +21,6 @@ def test_every_error_has_a_code_of_its_own_and_stands_in_the_picture() -> None:
     for kind in kinds:
         assert kind.__name__ in (errors.__doc__ or "")
         assert inspect.getdoc(kind)
+        assert getattr(errors, kind.__name__) is kind
     for leaf in (kind for kind in kinds if not kind.__subclasses__()):
         assert leaf.code in (errors.__doc__ or "")
