@@ -1,6 +1,6 @@
 """Real servers for the tests: one private RabbitMQ and Postgres for the whole run.
 
-Every test gets a database of its own, cloned from a migrated template, and names in the broker of
+Every test gets a migrated database that holds nothing of another test, and names in the broker of
 its own; every xdist worker has a virtual host of its own.
 """
 
@@ -21,6 +21,7 @@ from taskyard.dev import start_servers
 from taskyard.dev.install import Missing
 from taskyard.dev.processes import free_port
 from taskyard.dev.rabbitmq import CONTROL, is_installed
+from tests.slate import Slate
 from tests.tls import Authority
 
 if TYPE_CHECKING:
@@ -164,14 +165,20 @@ def template(worker_id: str, server_url: str) -> str:
     return name
 
 
-@pytest.fixture
-def database_url(template: str, server_url: str) -> Iterator[str]:
-    """A migrated database of this test alone."""
-    name = f"test_{uuid4().hex[:12]}"
+@pytest.fixture(scope="session")
+def slate(template: str, server_url: str) -> Iterator[Slate]:
+    """The database that the tests of this xdist worker have, one after the other."""
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
-        yield _database(server_url, name)
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+        slate = Slate(connection, template, server_url)
+        yield slate
+        slate.drop()
+
+
+@pytest.fixture
+def database_url(slate: Slate) -> Iterator[str]:
+    """A migrated database that is this test's alone, as nobody had it before."""
+    yield slate.url
+    slate.wipe()
 
 
 def _database(server: str, name: str) -> str:
