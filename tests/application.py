@@ -18,6 +18,7 @@ from taskyard.core.principal import DEFAULT_TENANT, Principal, Scope
 from taskyard.core.routing import Pool, RoutingTable
 from taskyard.dev.processes import free_port
 from taskyard.services.catalog import Catalog
+from taskyard.services.entry import Entry
 from taskyard.services.fresh import open_fresh
 from taskyard.services.intake import open_intake
 from taskyard.services.quotas import open_quotas
@@ -79,13 +80,14 @@ async def open_parts(
         pool = await enter(open_pool(database_url, name="tests", size=4))
         publisher = await enter(open_publisher(nowhere, exchange_name("none")))
         fresh = await enter(open_fresh(publisher=publisher, pool=pool))
+        intake = await enter(open_intake(pool, fresh, largest_backlog=100_000, table=table))
+        quotas = await enter(open_quotas(pool, table.quota))
         parts = Parts(
             table=table, prefix="none", amqp_url=nowhere, pool=pool, publisher=publisher,
-            intake=await enter(open_intake(pool, fresh, largest_backlog=100_000, table=table)),
-            fresh=fresh,
+            intake=intake, fresh=fresh,
             catalog=Catalog(), waiting=await enter(open_waiting(pool, database_url)),
             stream=await enter(open_stream(pool)), watch=await enter(open_watch(pool)),
-            quotas=await enter(open_quotas(pool, table.quota)),
+            quotas=quotas, entry=Entry(pool, backlog=intake.backlog, quotas=quotas),
             authenticator=ANYBODY,
         )  # fmt: skip
         yield replace(parts, **changes)

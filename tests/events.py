@@ -16,10 +16,12 @@ from taskyard.core.routing import Pool, RoutingTable, TaskDefaults
 from taskyard.core.rules import EventRules
 from taskyard.ingest import HELD, consume
 from taskyard.routing_events import read_events
-from taskyard.services.backlog import Backlog
+from taskyard.services.backlog import open_backlog
 from taskyard.services.catalog import Catalog
 from taskyard.services.cloudevents import STRUCTURED
+from taskyard.services.entry import Entry
 from taskyard.services.ingest import Ingest
+from taskyard.services.quotas import open_quotas
 from taskyard.stopping import end
 from taskyard.storage.pool import open_pool
 from tests.own import own
@@ -84,7 +86,13 @@ async def events_exchange(
 
 @asynccontextmanager
 async def ingesting(
-    database_url: str, amqp_url: str, prefix: str, routing: RoutingTable, **options: Any
+    database_url: str,
+    amqp_url: str,
+    prefix: str,
+    routing: RoutingTable,
+    *,
+    largest: int = 10_000_000,
+    **options: Any,
 ) -> AsyncIterator[Consumer]:
     """An ingest at work."""
     async with AsyncExitStack() as stack:
@@ -93,7 +101,10 @@ async def ingesting(
         queue = ingest_queue(prefix)
         consumer = await enter(open_consumer(amqp_url, queue, bounds=HELD, **options))
         ingest = Ingest(own(pool), table=routing, catalog=options.get("catalog") or Catalog())
-        running = asyncio.create_task(consume(consumer, ingest, Backlog(pool, largest=10_000_000)))
+        backlog = await enter(open_backlog(pool, largest=largest, table=routing))
+        quotas = await enter(open_quotas(pool, routing.quota))
+        entry = Entry(pool, backlog=backlog, quotas=quotas)
+        running = asyncio.create_task(consume(consumer, ingest, entry))
         try:
             yield consumer
         finally:

@@ -4,6 +4,7 @@ from taskyard.api import dead_letter_views, views
 from taskyard.api.operation import (
     AWAY,
     CURSOR,
+    FULL,
     JSON,
     LABEL,
     LIMIT,
@@ -61,7 +62,7 @@ DEAD_LETTER_OPERATIONS: tuple[Operation, ...] = (
             409: ("not-replayable",),
             410: ("task-gone",),
             422: ("invalid-request", "invalid-arguments"),
-            **AWAY,
+            **FULL,
         },
     ),
     Operation(
@@ -96,12 +97,13 @@ DEAD_LETTER_OPERATIONS: tuple[Operation, ...] = (
         summary="Replay many dead letters",
         description="The oldest first, at most `limit` looked at, becoming due `rate` a second. "
         "Each is checked like a submission of today; what is refused stays, with a sentence why. A "
-        "dry run (200) only tells how many and why they failed. An empty filter needs `all`.",
+        "dry run (200) only tells how many and why they failed. Without room for more in "
+        "the backlog or a quota it stops, and says how many are left. An empty filter needs `all`.",
         body={JSON: ReplayManyRequest},
         example={"filter": {"type": "image.thumbnail", "code": "OSError"}, "rate": 50},
         status=202,
         also=(200,),
         answer=dead_letter_views.ReplayView,
-        refusals={**UNREADABLE, 422: ("invalid-request",), **AWAY},
+        refusals={**UNREADABLE, 422: ("invalid-request",), **FULL},
     ),
 )

@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from taskyard.api.views import TaskError
+from taskyard.api.errors import describe
+from taskyard.api.views import Problem, TaskError
 from taskyard.core.states import State
 from taskyard.core.units import show_duration
 from taskyard.services.replay import ReplayRequest
@@ -48,6 +49,7 @@ class ReplayView(msgspec.Struct, kw_only=True):
     """What a replay of many did, or would do; `more` says that the limit left some out.
 
     `refused` would not be accepted today and stay as they are; at most 20 `refusals` are shown.
+    `left` were not looked at, because it was `stopped` by the backlog's bound or a quota.
     `spread` is the time over which the others become due. `groups` is there after a dry run only.
     """
 
@@ -56,6 +58,8 @@ class ReplayView(msgspec.Struct, kw_only=True):
     refused: int
     refusals: list[RefusalView]
     more: bool
+    left: int
+    stopped: Problem | None
     spread: str
     groups: list[ReasonGroupView]
 
@@ -104,6 +108,8 @@ def replay_view(wish: ReplayManyRequest, report: ReplayReport) -> ReplayView:
             for each in report.refusals
         ],
         more=report.more,
+        left=report.left,
+        stopped=describe(report.stopped) if report.stopped else None,
         spread=show_duration(timedelta(seconds=report.count / wish.rate if wish.rate else 0)),
         groups=[group_view(group) for group in report.groups],
     )

@@ -12,6 +12,7 @@ from taskyard.api.dead_letter_views import (
     group_view,
     replay_view,
 )
+from taskyard.api.errors import come_again
 from taskyard.api.parts import Parts
 from taskyard.api.query import (
     PAGE,
@@ -86,9 +87,11 @@ def dead_letters_blueprint(parts: Parts) -> Blueprint:
             wish,
             table=parts.table,
             catalog=parts.catalog,
+            entry=parts.entry,
             now=datetime.now(UTC),
         )
-        return respond(replay_view(wish, report), 200 if wish.dry_run else 202)
+        view = replay_view(wish, report)
+        return respond(view, 200 if wish.dry_run else 202, come_again(report.stopped))
 
     @blueprint.post("/v1/tasks/<task>/replay")
     async def replay_task(task: str) -> Response:
@@ -99,6 +102,7 @@ def dead_letters_blueprint(parts: Parts) -> Blueprint:
             wish,
             table=parts.table,
             catalog=parts.catalog,
+            entry=parts.entry,
             now=datetime.now(UTC),
         )
         view = task_view(replayed)

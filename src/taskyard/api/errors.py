@@ -74,6 +74,13 @@ def describe(error: TaskyardError) -> Problem:
     return described
 
 
+def come_again(error: TaskyardError | None) -> dict[str, str]:
+    """Return the header that says when to try again, if the error is of that kind."""
+    if isinstance(error, Unavailable | Limited):
+        return {"Retry-After": str(error.retry_after)}
+    return {}
+
+
 def explanations() -> Iterator[tuple[str, str, str]]:
     """Yield code, title and explanation of every problem a client may meet."""
     for kind in STATUS:
@@ -100,11 +107,7 @@ def register_errors(app: Quart) -> None:
         status = STATUS.get(type(error))
         if status is None:
             return await on_fault(error)
-        headers = (
-            {"Retry-After": str(error.retry_after)}
-            if isinstance(error, Unavailable | Limited)
-            else {}
-        )
+        headers = come_again(error)
         if isinstance(error, Unauthenticated):
             headers["WWW-Authenticate"] = _challenge()
         return respond(describe(error), status, headers, media_type=MEDIA_TYPE)

@@ -4,6 +4,7 @@ from taskyard.api import event_views
 from taskyard.api.operation import (
     AWAY,
     CURSOR,
+    FULL,
     JSON,
     LIMIT,
     PATTERN,
@@ -53,7 +54,8 @@ EVENT_OPERATIONS: tuple[Operation, ...] = (
         description="HTTP binding of CloudEvents 1.0: binary mode (attributes in `ce-` headers, "
         "the data as JSON body), structured mode, or a batch of up to 1,000. Events and their "
         "tasks are committed together, before the reply. An event that was sent before, by source "
-        "and id, makes nothing new. What no rule can use is accepted and parked.",
+        "and id, makes nothing new. What no rule can use is accepted and parked. If there is no "
+        "room for all tasks that they make, nothing is stored.",
         body={JSON: {}, STRUCTURED: _EVENT, BATCH: {"type": "array", "items": _EVENT}},
         example={"key": "inputs/coffee.png", "size": 466706, "content_type": "image/png"},
         body_required=False,
@@ -62,7 +64,7 @@ EVENT_OPERATIONS: tuple[Operation, ...] = (
         refusals={
             **UNREADABLE,
             422: ("invalid-request",),
-            503: ("storage-unavailable", "backlog-full"),
+            **FULL,
         },
     ),
     Operation(

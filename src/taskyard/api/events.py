@@ -27,6 +27,7 @@ from taskyard.core.errors import (
 from taskyard.core.events import LARGEST_EVENT, Event, EventKey, NotAnEvent, ParkReason
 from taskyard.services.cloudevents import BATCH, Delivery, decode, read
 from taskyard.services.event_document import to_event
+from taskyard.services.event_entry import require_room
 from taskyard.services.fresh import HOLD
 from taskyard.services.ingest import Ingest
 
@@ -48,13 +49,13 @@ def events_blueprint(parts: Parts) -> Blueprint:
     @blueprint.post("/v1/events")
     async def send_events() -> Response:
         events = await _events()
-        parts.intake.admit()
         ingest = Ingest(own(parts), table=parts.table, catalog=parts.catalog)
         hold = HOLD if parts.fresh.takes_more else 0.0
         now = datetime.now(UTC)
         given = [
             ingest.consider(event, key=EventKey(uuid7()), now=now, hold=hold) for event in events
         ]
+        await require_room(own(parts), parts.entry, given)
         came = await ingest.take_in(given)
         parts.fresh.forward(came.stored)
         return respond(EventReceiptList(items=[receipt_view(each, came) for each in given]), 202)

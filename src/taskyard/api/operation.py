@@ -58,6 +58,7 @@ UNREADABLE = {
     415: ("unsupported-media-type",),
 }
 AWAY = {503: ("storage-unavailable",)}
+FULL = {429: ("quota-exceeded",), 503: ("storage-unavailable", "backlog-full")}
 UNKNOWN_CALLER = {
     401: ("unauthenticated",),
     403: ("forbidden",),

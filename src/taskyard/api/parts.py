@@ -10,6 +10,7 @@ from taskyard.broker.publisher import Publisher
 from taskyard.core.routing import RoutingTable
 from taskyard.services.authenticate import Authenticator
 from taskyard.services.catalog import Catalog
+from taskyard.services.entry import Entry
 from taskyard.services.fresh import FreshWakeUps
 from taskyard.services.intake import Intake
 from taskyard.services.quotas import Quotas
@@ -39,6 +40,7 @@ class Parts:
     stream: Stream
     watch: Watch
     quotas: Quotas
+    entry: Entry
     authenticator: Authenticator
     sessions: Sessions | None = None
     pages: tuple[Blueprint, ...] = ()

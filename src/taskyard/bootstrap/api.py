@@ -40,6 +40,7 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
     from taskyard.broker.publisher import open_publisher
     from taskyard.broker.wakeup import exchange_name
     from taskyard.services.catalog import Catalog
+    from taskyard.services.entry import Entry
     from taskyard.services.fresh import open_fresh
     from taskyard.services.intake import open_intake
     from taskyard.services.quotas import open_quotas
@@ -81,6 +82,7 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
             stream=stream,
             watch=watch,
             quotas=quotas,
+            entry=Entry(pool, backlog=intake.backlog, quotas=quotas),
             pressure=pressure,
             **await enter(open_identity(given, pool)),
             webhooks=webhook_policy(given),

@@ -73,9 +73,11 @@ async def run_ingest(given: Settings) -> None:
     from taskyard.broker.consumer import open_consumer
     from taskyard.broker.topology import ingest_queue
     from taskyard.ingest import HELD, consume
-    from taskyard.services.backlog import Backlog
+    from taskyard.services.backlog import open_backlog
     from taskyard.services.catalog import Catalog
+    from taskyard.services.entry import Entry
     from taskyard.services.ingest import Ingest
+    from taskyard.services.quotas import open_quotas
     from taskyard.storage.pool import OwnPool, open_pool
 
     table, catalog = routing(given), Catalog()
@@ -92,7 +94,10 @@ async def run_ingest(given: Settings) -> None:
         notify.ready()
         own = OwnPool(pool, Owner(given.events_tenant))
         ingest = Ingest(own, table=table, catalog=catalog)
-        await consume(consumer, ingest, Backlog(pool, largest=given.largest_backlog))
+        largest = given.largest_backlog
+        backlog = await enter(open_backlog(pool, largest=largest, table=table))
+        quotas = await enter(open_quotas(pool, table.quota))
+        await consume(consumer, ingest, Entry(pool, backlog=backlog, quotas=quotas))
 
 
 def run_worker(given: Settings, pool_name: str) -> int:

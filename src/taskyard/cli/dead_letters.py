@@ -131,6 +131,8 @@ def replay_many(
     verb = "would be replayed" if dry_run else "replayed"
     more = "; the limit leaves out the rest" if report.more else ""
     console.print(f"{report.count} {verb} over {report.spread}{more}", markup=False)
+    if report.stopped:
+        console.print(f"{report.left} are left: {report.stopped.detail}", markup=False)
 
 
 @exits_cleanly

@@ -216,6 +216,7 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a replay of many did, or would do; `more` says that the limit left some out.
 
     `refused` would not be accepted today and stay as they are; at most 20 `refusals` are shown.
+    `left` were not looked at, because it was `stopped` by the backlog's bound or a quota.
     """
 
     dry_run: bool
@@ -223,5 +224,7 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     refused: int
     refusals: tuple[ReplayRefusal, ...]
     more: bool
+    left: int
+    stopped: Problem | None
     spread: str
     groups: tuple[ReasonGroup, ...]

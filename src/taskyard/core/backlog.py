@@ -7,6 +7,15 @@ _LONGEST_WAIT = 3600.0  # seconds that anybody is told to stay away
 _JITTER = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a task that is to wait asks room for: the bytes are those that it adds."""
+
+    pool: str
+    priority: int
+    size: int
+
+
 def share(priority: int) -> float:
     """Return how much of a bound a priority may use: the lowest are shed first."""
     if priority >= _CRITICAL:
@@ -22,9 +31,14 @@ class Bound:
     most: int
     rate: float | None = None
 
-    def admits(self, priority: int, *, more: int = 0) -> bool:
-        """Return whether a task may come in, after so many more since these were counted."""
-        return self.waiting + more < self.most * share(priority)
+    def admits(self, priority: int, *, more: int = 0, own: int = 0) -> bool:
+        """Return whether a task may come in, after so many more since these were counted.
+
+        `own` are those before it in a group that comes in together. A group that is larger than the
+        bound does so while nothing else waits: it never would else.
+        """
+        before = self.waiting + more
+        return before + own < self.most * share(priority) or (own > 0 and before == 0)
 
     def retry_after(self, priority: int, *, jitter: float) -> int:
         """Return the seconds until there should be room; `jitter`, 0 to 1, spreads who come back.

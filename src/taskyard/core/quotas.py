@@ -33,6 +33,18 @@ class Quota:
         return self == _UNLIMITED
 
     @property
+    def bounds_tasks(self) -> bool:
+        """Whether it bounds what the tenant holds, and not only how fast it submits."""
+        return (self.in_flight, self.queued, self.stored) != (None, None, None)
+
+    def cost(self, tasks: int) -> int:
+        """Return the room that tasks need which are made together.
+
+        What is larger than a bound needs all of it: it would never come in else.
+        """
+        return min([tasks, *(each for each in (self.in_flight, self.queued) if each is not None)])
+
+    @property
     def draw(self) -> int:
         """How many tasks one process draws at once: what the bounds may be passed by, at most."""
         bounds = [each for each in (self.in_flight, self.queued) if each is not None]
@@ -56,14 +68,20 @@ class Drawn:
     queued: int | None
     stored: int | None
 
-    def why_no_more(self, quota: Quota) -> tuple[str, float]:
-        """Return why not more were granted, in words, and after how many seconds to ask again."""
+    def why_no_more(self, quota: Quota, *, asked: int = 1) -> tuple[str, float]:
+        """Return why not more were granted, in words, and after how many seconds to ask again.
+
+        `asked` tasks are granted together or not at all.
+        """
         if self.stored is not None and self.stored <= 0:
             return f"its tasks take up the {quota.stored} bytes that they may", _AFTER_QUOTA
         if self.queued is not None and self.queued < 1:
             return f"{quota.queued} of its tasks wait, as many as may", _AFTER_QUOTA
         if self.in_flight is not None and self.in_flight < 1:
             return f"{quota.in_flight} of its tasks have not ended, as many as may", _AFTER_QUOTA
+        room = min(each for each in (self.queued, self.in_flight, asked) if each is not None)
+        if room < asked:
+            return f"there is room for {room} more tasks, not for {asked}", _AFTER_QUOTA
         rate = quota.rate
         if rate is None or self.tokens is None:
             return "another process has just drawn what was left", 1.0

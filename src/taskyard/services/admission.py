@@ -16,19 +16,15 @@ class Admission:
 
     def __init__(self, pool: Pool, *, backlog: Backlog, table: RoutingTable) -> None:
         self._pool = pool
-        self._backlog = backlog
+        self.backlog = backlog
         self._table = table
-
-    def require_room(self) -> None:
-        """Raise BacklogFull while nothing at all is let in."""
-        self._backlog.admit()
 
     async def let_in(self, task: NewTask) -> NewTask:
         """Return a task as it is to be stored.
 
         Raises BacklogFull, NotFeasible and StorageUnavailable.
         """
-        self._backlog.admit(task.pool, task.priority)
+        self.backlog.admit(task.pool, task.priority)
         if task.finish_by is None:
             return task
         return await require_feasible(self._pool, task, table=self._table, now=datetime.now(UTC))

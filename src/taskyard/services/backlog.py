@@ -9,14 +9,17 @@ import contextlib
 import random
 import time
 from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import structlog
 
-from taskyard.core.backlog import Bound, most_within
+from taskyard.core.backlog import Bound, Demand, most_within
 from taskyard.core.errors import BacklogFull, StorageUnavailable
-from taskyard.core.routing import HIGHEST_PRIORITY, RoutingTable
+from taskyard.core.routing import RoutingTable
 from taskyard.core.units import show_duration
 from taskyard.services.place import pace_of
+from taskyard.stopping import end
 from taskyard.storage import run_times, tasks
 from taskyard.storage.pool import AsyncConnection, Pool, borrowed
 
@@ -41,22 +44,51 @@ class Backlog:
         self._whole = Bound(waiting=0, most=largest)
         self._pools: dict[str, Bound] = {}
         self._since: Counter[str] = Counter()
+        self._grouped = 0
         self._full = False
 
-    def admit(self, pool: str | None = None, priority: int = HIGHEST_PRIORITY) -> None:
-        """Let a task in. Raises BacklogFull; without a pool, only when all of them are full."""
+    def admit(self, pool: str, priority: int) -> None:
+        """Let a task in. Raises BacklogFull."""
         if not self._whole.admits(priority):
-            raise _full(self._whole, priority, f"{self._whole.waiting} tasks wait already")
-        if pool is None:
-            return
+            raise self._all_full(priority)
         bound = self._pools.get(pool)
         if bound is not None and not bound.admits(priority, more=self._since[pool]):
-            longest = show_duration(self._table.pools[pool].longest_wait)
-            raise _full(
-                bound, priority, f"the {bound.waiting} tasks that wait in pool {pool!r} take it "
-                f"about {longest} or longer",
-            )  # fmt: skip
+            raise self._pool_full(pool, bound, priority)
         self._since[pool] += 1
+
+    def admit_group(self, group: Sequence[Demand]) -> None:
+        """Let in tasks that are made together, all or none. Raises BacklogFull.
+
+        Replays and events come in heaps, so these are counted at once against all bounds.
+        """
+        own: Counter[str] = Counter()
+        for each in group:
+            self._require(each, own)
+            own[each.pool] += 1
+        self._since += own
+        self._grouped += len(group)
+
+    def _require(self, demand: Demand, own: Counter[str]) -> None:
+        pool, priority = demand.pool, demand.priority
+        if not self._whole.admits(priority, more=self._grouped, own=own.total()):
+            raise self._all_full(priority)
+        bound = self._pools.get(pool)
+        if bound and not bound.admits(priority, more=self._since[pool], own=own[pool]):
+            raise self._pool_full(pool, bound, priority)
+
+    def leave(self, groups: Sequence[Sequence[Demand]]) -> None:
+        """Take back groups that were let in and will not come."""
+        gone = Counter(each.pool for group in groups for each in group)
+        self._since -= gone
+        self._grouped = max(0, self._grouped - gone.total())
+
+    def _all_full(self, priority: int) -> BacklogFull:
+        return _full(self._whole, priority, f"{self._whole.waiting} tasks wait already")
+
+    def _pool_full(self, pool: str, bound: Bound, priority: int) -> BacklogFull:
+        longest = show_duration(self._table.pools[pool].longest_wait)
+        waiting = f"the {bound.waiting} tasks that wait in pool {pool!r}"
+        return _full(bound, priority, f"{waiting} take it about {longest} or longer")
 
     async def watch(self) -> None:
         """Look, again and again. Never returns."""
@@ -75,6 +107,7 @@ class Backlog:
             found = await self._look_at_pools(connection)
         self._whole, self._pools = Bound(waiting=waiting, most=largest), found
         self._since.clear()
+        self._grouped = 0
         full = waiting >= largest
         if full != self._full:
             log.warning("backlog is full" if full else "backlog has room again", waiting=waiting)
@@ -92,6 +125,19 @@ class Backlog:
                 waiting = await tasks.count_pending(connection, at_most=_COUNTED * most, pool=name)
                 bounds[name] = Bound(waiting=waiting, most=most, rate=pace.rate())
         return bounds
+
+
+@asynccontextmanager
+async def open_backlog(pool: Pool, *, largest: int, table: RoutingTable) -> AsyncIterator[Backlog]:
+    """Open the backlog, looked at if the database answers, and again and again."""
+    backlog = Backlog(pool, largest=largest, table=table)
+    with contextlib.suppress(StorageUnavailable):
+        await backlog.look()
+    watching = asyncio.create_task(backlog.watch(), name="backlog")
+    try:
+        yield backlog
+    finally:
+        await end(watching)
 
 
 def _full(bound: Bound, priority: int, detail: str) -> BacklogFull:

@@ -17,6 +17,7 @@ from taskyard.core.events import (
     NotAnEvent,
     ParkReason,
 )
+from taskyard.core.principal import TenantId
 from taskyard.core.routing import RoutingTable
 from taskyard.services.catalog import Catalog
 from taskyard.services.cloudevents import STRUCTURED, Delivery, read
@@ -37,6 +38,11 @@ class Ingest:
         self._table = table
         self._catalog = catalog
 
+    @property
+    def tenant(self) -> TenantId:
+        """Whose events they are."""
+        return self._pool.owner.tenant
+
     def look(self, delivery: Delivery, *, now: datetime, key: EventKey | None = None) -> Taken:
         """Return what is to become of a delivery, under a key of its own. Never raises."""
         key = key or EventKey(uuid7())
@@ -53,7 +59,7 @@ class Ingest:
     ) -> Incoming:
         """Return what is to become of an event."""
         decision = decide(
-            event, tenant=self._pool.owner.tenant, table=self._table, catalog=self._catalog,
+            event, tenant=self.tenant, table=self._table, catalog=self._catalog,
             now=now, hold=hold,
         )  # fmt: skip
         return Incoming(key=key, event=event, decision=decision)

@@ -92,9 +92,10 @@ class Intake:
             outcomes += await asyncio.shield(part)
         return outcomes
 
-    def admit(self) -> None:
-        """Raise BacklogFull while no more tasks are taken."""
-        self._admission.require_room()
+    @property
+    def backlog(self) -> Backlog:
+        """The backlog that what is stored goes to."""
+        return self._admission.backlog
 
     async def write(self) -> None:
         """Store what waits, as much at once as there is. Never returns."""

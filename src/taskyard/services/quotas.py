@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from taskyard.core.errors import Limited, QuotaExceeded, RateLimited, StorageUnavailable
+from taskyard.core.errors import (
+    BacklogFull,
+    Limited,
+    QuotaExceeded,
+    RateLimited,
+    StorageUnavailable,
+)
 from taskyard.core.limits import Rate
 from taskyard.core.principal import TenantId
 from taskyard.core.quotas import Quota, quota_of, remaining
@@ -47,10 +53,10 @@ class _Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """How many of the tasks that were asked for may be submitted, and why not the others."""
+    """How many of those that ask are let in, the first ones first, and why not the others."""
 
     granted: int
-    refusal: Limited | None = None
+    refusal: Limited | BacklogFull | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +77,16 @@ class Quotas:
         self._own: Mapping[TenantId, Quota] = {}
         self._allowances: dict[TenantId, _Allowance] = {}
 
+    def of(self, tenant: TenantId) -> Quota:
+        """Return the bounds of a tenant, as they were last read."""
+        return self._own.get(tenant, self._default)
+
     async def admit(self, tenant: TenantId, sizes: Sequence[int]) -> Admission:
         """Take tasks of so many bytes from a tenant's allowance, as many as there are.
 
         Raises StorageUnavailable when more must be drawn and the database is away.
         """
-        quota = self._own.get(tenant, self._default)
+        quota = self.of(tenant)
         if quota.is_unlimited:
             return Admission(len(sizes))
         allowance = self._allowances.setdefault(tenant, _Allowance())
@@ -119,7 +129,7 @@ class Quotas:
 
     def state(self, tenant: TenantId) -> RateState | None:
         """Return where a tenant stands, as far as this process knows; None without a rate."""
-        rate = self._own.get(tenant, self._default).rate
+        rate = self.of(tenant).rate
         allowance = self._allowances.get(tenant)
         if rate is None or allowance is None:
             return None

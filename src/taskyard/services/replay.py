@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from taskyard.core.audit import Action
+from taskyard.core.backlog import Demand
 from taskyard.core.errors import NotReplayable
 from taskyard.core.principal import TenantId
 from taskyard.core.retention import why_absent
@@ -14,6 +15,7 @@ from taskyard.core.states import State, may_become
 from taskyard.core.task import Task, TaskId
 from taskyard.services import audit
 from taskyard.services.catalog import Catalog
+from taskyard.services.entry import Entry
 from taskyard.services.field_types import Priority
 from taskyard.services.submit import Submission, prepare
 from taskyard.storage import dead_letters, tasks
@@ -35,33 +37,51 @@ async def replay(
     *,
     table: RoutingTable,
     catalog: Catalog,
+    entry: Entry,
     now: datetime,
 ) -> Task:
     """Let an ended task run again, at once, and return it.
 
     It is checked like a submission of today: raises what `services.submit.prepare` raises, and
-    TaskNotFound, TaskGone or NotReplayable.
+    TaskNotFound, TaskGone, NotReplayable, BacklogFull or QuotaExceeded.
     """
-    async with borrowed(pool) as connection:
-        while True:
+    tenant = pool.owner.tenant
+    while True:
+        async with borrowed(pool) as connection:
             # Other arguments may take the place of those that no key opens.
             task = await tasks.get(connection, task_id, told=wish.args is not None)
-            if task is None:
-                raise why_absent(task_id, table=table, now=now)
-            _require_replayable(task)
-            change = _change(
-                task, wish, tenant=pool.owner.tenant, table=table, catalog=catalog, now=now
-            )
-            if await dead_letters.replay(connection, task, change):
-                replayed = await tasks.get(connection, task_id)
-                assert replayed is not None
-                detail = {
-                    "generation": replayed.generation,
-                    "changed": [n for n in wish.__struct_fields__ if getattr(wish, n) is not None],
-                }
-                await audit.record(connection, Action.TASK_REPLAYED, f"task:{task_id}", detail)
-                return replayed
-            # It has changed since it was read: somebody else replays it, or it was removed.
+        if task is None:
+            raise why_absent(task_id, table=table, now=now)
+        _require_replayable(task)
+        change = _change(task, wish, tenant=tenant, table=table, catalog=catalog, now=now)
+        await entry.require(tenant, [[_demand(task, change)]])
+        if replayed := await _replayed(pool, task, wish, change):
+            return replayed
+        # It has changed since it was read: somebody else replays it, or it was removed.
+
+
+async def _replayed(pool: OwnPool, task: Task, wish: ReplayRequest, change: Replay) -> Task | None:
+    """Replay a task that is still as it was read; return it as it is then."""
+    async with borrowed(pool) as connection:
+        if not await dead_letters.replay(connection, task, change):
+            return None
+        replayed = await tasks.get(connection, task.id)
+        assert replayed is not None
+        detail = {
+            "generation": replayed.generation,
+            "changed": [n for n in wish.__struct_fields__ if getattr(wish, n) is not None],
+        }
+        await audit.record(connection, Action.TASK_REPLAYED, f"task:{task.id}", detail)
+        return replayed
+
+
+def _demand(task: Task, change: Replay) -> Demand:
+    # Arguments that stay as they are were stored before.
+    return Demand(
+        pool=change.pool,
+        priority=task.priority if change.priority is None else change.priority,
+        size=len(change.args or ""),
+    )
 
 
 def _alike(one: Any, other: Any) -> bool:

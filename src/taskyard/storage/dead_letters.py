@@ -73,6 +73,7 @@ class Seen:
     id: TaskId
     type: str
     args: dict[str, Any]
+    priority: int
     generation: int
 
 
@@ -124,6 +125,15 @@ async def following(
     async with connection.cursor(row_factory=opened_row(Seen, LISTED)) as cursor:
         await cursor.execute(_SQL["next_dead_letters"], given)
         return await cursor.fetchall()
+
+
+async def count(
+    connection: AsyncConnection, wanted: Criteria, *, after: TaskId, at_most: int
+) -> int:
+    """Count the dead letters above the id `after`, up to a bound."""
+    given = asdict(wanted) | {"after": after, "at_most": at_most} | owned_by(connection)
+    row = await (await connection.execute(_SQL["count_dead_letters"], given)).fetchone()
+    return int(row[0]) if row else 0
 
 
 async def replay_many(

@@ -14,6 +14,8 @@ from taskyard.storage.pool import AsyncConnection
 from taskyard.storage.sql import queries
 
 _SQL = queries("quotas")
+# The bucket was closed between two statements: whoever asks again finds it.
+_NOTHING = Drawn(granted=0, tokens=0, in_flight=None, queued=None, stored=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +41,58 @@ async def draw(
     """
     if (drawn := await _draw(connection, tenant, quota, wanted, spent)) is not None:
         return drawn
+    await _open_bucket(connection, tenant, quota)
+    return await _draw(connection, tenant, quota, wanted, spent) or _NOTHING
+
+
+async def reserve(
+    connection: AsyncConnection,
+    tenant: TenantId,
+    quota: Quota,
+    *,
+    wanted: int,
+    at_least: int,
+    size: int,
+) -> Drawn:
+    """Take room for up to `wanted` tasks of `size` bytes together, or for none if not `at_least`.
+
+    A tenant without a bucket gets one, as in `draw`.
+    """
+    if (drawn := await _reserve(connection, tenant, quota, wanted, at_least, size)) is not None:
+        return drawn
+    await _open_bucket(connection, tenant, quota)
+    return await _reserve(connection, tenant, quota, wanted, at_least, size) or _NOTHING
+
+
+async def _open_bucket(connection: AsyncConnection, tenant: TenantId, quota: Quota) -> None:
     given = {"tenant": tenant, "count": quota.rate.count if quota.rate else None}
     await connection.execute(_SQL["open_bucket"], given)
     await count(connection, [tenant])
     if quota.stored is not None:
         await weigh(connection, tenant)
-    found = await _draw(connection, tenant, quota, wanted, spent)
-    return found or Drawn(granted=0, tokens=0, in_flight=None, queued=None, stored=None)
+
+
+async def _reserve(
+    connection: AsyncConnection,
+    tenant: TenantId,
+    quota: Quota,
+    wanted: int,
+    at_least: int,
+    size: int,
+) -> Drawn | None:
+    given = {
+        "tenant": tenant,
+        "wanted": wanted,
+        "at_least": at_least,
+        "bytes": size,
+        "queued": quota.queued,
+        "in_flight": quota.in_flight,
+        "stored": quota.stored,
+    }
+    row = await (await connection.execute(_SQL["reserve"], given)).fetchone()
+    if row is None:
+        return None
+    return Drawn(granted=row[0], tokens=None, in_flight=row[1], queued=row[2], stored=row[3])
 
 
 async def _draw(

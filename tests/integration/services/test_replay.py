@@ -27,6 +27,7 @@ from taskyard.core.states import TERMINAL, State
 from taskyard.core.task import Failure, Task, TaskId
 from taskyard.services.catalog import Catalog
 from taskyard.services.dead_letters import DeadLetterFilter
+from taskyard.services.entry import Entry
 from taskyard.services.replay import ReplayRequest, replay
 from taskyard.services.replay_many import ReplayManyRequest, ReplayReport, replay_many
 from taskyard.services.retain import retain
@@ -34,7 +35,7 @@ from taskyard.storage import attempts, dead_letters, listen, task_types, tasks
 from taskyard.storage.dead_letters import Criteria
 from taskyard.storage.pool import Cursor, Pool, borrowed, connect_sync, open_pool
 from taskyard.storage.task_types import Announcement
-from tests.own import own
+from tests.own import entry_of, own
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -91,6 +92,7 @@ async def again(
     *,
     catalog: Catalog | None = None,
     table: RoutingTable = TABLE,
+    entry: Entry | None = None,
     **wish: Any,
 ) -> Task:
     return await replay(
@@ -99,6 +101,7 @@ async def again(
         ReplayRequest(**wish),
         table=table,
         catalog=catalog or Catalog(),
+        entry=entry or entry_of(pool),
         now=datetime.now(UTC),
     )
 
@@ -300,13 +303,19 @@ async def test_a_replayed_task_is_kept_until_its_new_end_is_old(
 
 
 async def many(
-    pool: Pool, *, table: RoutingTable = TABLE, catalog: Catalog | None = None, **wish: Any
+    pool: Pool,
+    *,
+    table: RoutingTable = TABLE,
+    catalog: Catalog | None = None,
+    entry: Entry | None = None,
+    **wish: Any,
 ) -> ReplayReport:
     return await replay_many(
         own(pool),
         ReplayManyRequest(**wish),
         table=table,
         catalog=catalog or Catalog(),
+        entry=entry or entry_of(pool),
         now=datetime.now(UTC),
     )
 

@@ -54,7 +54,7 @@ LIMIT %(limit)s;
 
 -- name: next_dead_letters
 -- The next ones above an id, the oldest first, with what must be looked at before a replay.
-SELECT id, tenant, type, args, generation
+SELECT id, tenant, type, args, priority, generation
 FROM tasks
 WHERE tenant = %(tenant)s AND state IN ('failed', 'expired', 'quarantined')
   AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s)
@@ -68,6 +68,22 @@ WHERE tenant = %(tenant)s AND state IN ('failed', 'expired', 'quarantined')
   AND (%(finished_before)s::timestamptz IS NULL OR finished_at < %(finished_before)s)
 ORDER BY id
 LIMIT %(limit)s;
+
+-- name: count_dead_letters
+-- How many there are above an id, counted up to a bound.
+SELECT count(*) FROM (
+    SELECT FROM tasks
+    WHERE tenant = %(tenant)s AND state IN ('failed', 'expired', 'quarantined')
+      AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s)
+      AND id > %(after)s
+      AND (%(type)s::text IS NULL OR type = %(type)s)
+      AND (%(pool)s::text IS NULL OR pool = %(pool)s)
+      AND (%(state)s::text IS NULL OR state = %(state)s)
+      AND (%(code)s::text IS NULL OR coalesce(error ->> 'code', state) = %(code)s)
+      AND (%(labels)s::jsonb IS NULL OR labels @> %(labels)s)
+      AND (%(finished_after)s::timestamptz IS NULL OR finished_at >= %(finished_after)s)
+      AND (%(finished_before)s::timestamptz IS NULL OR finished_at < %(finished_before)s)
+    LIMIT %(at_most)s) AS rest;
 
 -- name: replay_dead_letters
 -- Begin a new generation of these, each in the pool that runs its type today, unless they are no

@@ -25,6 +25,25 @@ RETURNING granted,
           CASE WHEN %(count)s::double precision IS NOT NULL THEN tenant_usage.tokens END,
           in_flight_room - granted, queued_room - granted, stored_room;
 
+-- name: reserve
+-- Take room for tasks that no submission makes: up to so many, at least the first few, else none.
+-- They cost no tokens.
+UPDATE tenant_usage SET
+    drawn = drawn + room.granted,
+    drawn_bytes = drawn_bytes + %(bytes)s::bigint * room.granted / %(wanted)s::bigint
+FROM (
+    SELECT *, CASE WHEN stored_room <= 0 OR least(queued_room, in_flight_room) < %(at_least)s THEN 0
+              ELSE least(%(wanted)s::bigint, queued_room, in_flight_room) END AS granted
+    FROM (
+        SELECT tenant, %(queued)s::bigint - queued - drawn AS queued_room,
+            %(in_flight)s::bigint - in_flight - drawn AS in_flight_room,
+            %(stored)s::bigint - stored - drawn_bytes AS stored_room
+        FROM tenant_usage WHERE tenant = %(tenant)s FOR UPDATE) AS locked
+) AS room
+WHERE tenant_usage.tenant = room.tenant
+  AND set_config('synchronous_commit', 'off', true) > ''
+RETURNING granted, in_flight_room - granted, queued_room - granted, stored_room;
+
 -- name: open_bucket
 -- A tenant that has limits and draws for the first time: its bucket is full.
 INSERT INTO tenant_usage (tenant, tokens) VALUES (%(tenant)s, coalesce(%(count)s, 0))
