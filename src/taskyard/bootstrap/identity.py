@@ -31,15 +31,22 @@ async def open_identity(given: Settings, pool: "Pool") -> AsyncIterator[dict[str
 
             opened = open_issuers(trusted, production=given.production)
             tokens = await stack.enter_async_context(opened)
-        yield {
+        known: dict[str, Any] = {
             "authenticator": keys if tokens is None else KeysAndTokens(keys, tokens),
             "production": given.production,
-            **(_pages(given, keys, tokens) if given.session_keys else {}),
         }
+        if given.session_keys:
+            known |= await stack.enter_async_context(_pages(given, pool, keys, tokens))
+        yield known
 
 
-def _pages(given: Settings, keys: "ApiKeys", tokens: "Issuers | None") -> dict[str, Any]:
+@asynccontextmanager
+async def _pages(
+    given: Settings, pool: "Pool", keys: "ApiKeys", tokens: "Issuers | None"
+) -> AsyncIterator[dict[str, Any]]:
     from taskyard.identity import Logins
+    from taskyard.services.refused_logins import open_refused_logins
+    from taskyard.services.sessions import Sessions
     from taskyard.ui import BrowserSessions, Doors, SessionCookies, pages_blueprint
 
     cookies = SessionCookies(
@@ -48,9 +55,13 @@ def _pages(given: Settings, keys: "ApiKeys", tokens: "Issuers | None") -> dict[s
         now=time.time,
         chance=lambda: secrets.token_urlsafe(32),
     )
-    sessions, logins = BrowserSessions(cookies, keys.holder), None
+    logins = None
     if tokens is not None and given.public_url is not None:
         redirect_uri = f"{given.public_url}/login/done"
         logins = Logins(tokens.trusted, redirect_uri=redirect_uri, now=time.time)
-    doors = Doors(sessions=sessions, keys=keys, logins=logins)
-    return {"sessions": sessions, "pages": (pages_blueprint(doors),)}
+    issuers_here = () if logins is None else tuple(logins.labels)
+    kept = Sessions(pool, issuers=issuers_here, clock=time.monotonic)
+    sessions = BrowserSessions(cookies, kept)
+    async with open_refused_logins(pool) as refused:
+        doors = Doors(sessions=sessions, keys=keys, refused=refused, logins=logins)
+        yield {"sessions": sessions, "pages": (pages_blueprint(doors),)}

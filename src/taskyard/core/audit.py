@@ -9,7 +9,10 @@ from enum import StrEnum
 from taskyard.core.principal import TENANT, TenantId
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_ANCHOR = re.compile(rf"({TENANT.pattern})@([0-9]{{1,18}}):([0-9a-f]{{64}})")
+# What belongs to no tenant is in a log of its own. No tenant can be called so: nobody reads it over
+# the API, and no credential can stand for it.
+DEPLOYMENT = TenantId("_deployment")
+_ANCHOR = re.compile(rf"({TENANT.pattern}|{DEPLOYMENT})@([0-9]{{1,18}}):([0-9a-f]{{64}})")
 
 
 class Action(StrEnum):
@@ -29,6 +32,13 @@ class Action(StrEnum):
     PARKED_EVENTS_REPLAYED = "parked-events.replayed"
     KEY_MADE = "key.made"
     KEY_REVOKED = "key.revoked"
+    SESSION_BEGUN = "session.begun"
+    SESSION_ENDED = "session.ended"
+    LOGIN_REFUSED = "login.refused"
+    TENANT_CHANGED = "tenant.changed"
+    BROKER_USERS_CHANGED = "broker-users.changed"
+    REENCRYPTION_BEGUN = "reencryption.begun"
+    REENCRYPTION_ENDED = "reencryption.ended"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from taskyard.dispatcher.outward import Duty
 from taskyard.services.fill import Filler
 from taskyard.services.reap import REAP_EVERY, Reaper
 from taskyard.services.reconcile import CHECK_EVERY, Reconciler
-from taskyard.services.retain import forget_events, forget_keys, rest_after, retain
+from taskyard.services.retain import forget_events, forget_keys, forget_sessions, rest_after, retain
 from taskyard.stopping import end
 from taskyard.storage import listen, run_times, tasks, windows
 from taskyard.storage.pool import Pool, borrowed
@@ -118,6 +118,7 @@ class Dispatcher:
         began = time.monotonic()
         await retain(self._pool, self._table, now=datetime.now(UTC))
         await forget_keys(self._pool)
+        await forget_sessions(self._pool)
         await forget_events(self._pool, self._table, now=datetime.now(UTC))
         async with borrowed(self._pool) as connection:
             await windows.forget_shares(connection)

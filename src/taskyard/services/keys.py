@@ -61,6 +61,11 @@ async def make_key(
     return f"tk_{prefix}_{secret}", await api_keys.insert(connection, new)
 
 
+def prefix_of(shown: str) -> str | None:
+    """Return the public part of what has the form of a key, whether it is one or not."""
+    return None if (parts := _KEY.fullmatch(shown)) is None else parts.group(1)
+
+
 def _check(wish: KeyWish) -> None:
     faults = []
     if not TENANT.fullmatch(wish.tenant):
@@ -108,12 +113,6 @@ class ApiKeys:
         key, shown = believed.key, _digest(secret, self._pepper)
         # One who does not exist is held against something as well: it takes as long.
         if not hmac.compare_digest(shown, key.digest if key else bytes(len(shown))) or key is None:
-            raise _NO_SUCH_KEY
-        return _principal(prefix, key)
-
-    async def holder(self, prefix: str) -> Principal:
-        """Return whose a key is that was shown before. Raises as `principal_of` does."""
-        if (key := (await self._find(prefix)).key) is None:
             raise _NO_SUCH_KEY
         return _principal(prefix, key)
 

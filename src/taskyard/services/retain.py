@@ -16,7 +16,7 @@ from taskyard.core.events import EventKey
 from taskyard.core.retention import first_id_at, shortest
 from taskyard.core.routing import RoutingTable
 from taskyard.core.task import TaskId
-from taskyard.storage import idempotency, inbox, retention
+from taskyard.storage import idempotency, inbox, retention, sessions
 from taskyard.storage.pool import Pool, borrowed
 from taskyard.storage.retention import Kept
 
@@ -55,6 +55,16 @@ async def forget_keys(pool: Pool) -> int:
         if count < _ROWS_AT_ONCE:
             return forgotten
         await asyncio.sleep(time.monotonic() - began)
+
+
+async def forget_sessions(pool: Pool) -> int:
+    """Remove the sessions of browsers that are over; return how many."""
+    forgotten, count = 0, _ROWS_AT_ONCE
+    while count == _ROWS_AT_ONCE:
+        async with borrowed(pool) as connection:
+            count = await sessions.forget(connection, _ROWS_AT_ONCE)
+        forgotten += count
+    return forgotten
 
 
 async def forget_events(pool: Pool, table: RoutingTable, *, now: datetime) -> int:

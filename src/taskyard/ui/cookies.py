@@ -1,41 +1,37 @@
-"""What a browser keeps of a session: one signed cookie, read by nobody's script."""
+"""What a browser keeps, signed and for no script: its session, before that a login under way."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 from itsdangerous import BadData, URLSafeSerializer
 from quart import Response
 
-from taskyard.core.errors import Forbidden
-from taskyard.core.principal import Principal
+from taskyard.core.session import LONGEST
 from taskyard.identity import Flow
 
-IDLE = 3600  # seconds without a request, then a session ends
-LONGEST = 12 * 3600  # seconds after which it ends whatever happens
-_FRESH = 60  # seconds in which a cookie is not written anew
-_LARGEST = 4000  # bytes; browsers keep 4,096 with the name (RFC 6265, section 6.1)
-_SALT = "taskyard session"
+_VISIT = 3600  # seconds to log in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """One browser; without a principal nobody has logged in there yet.
+class Visit:
+    """One browser in which nobody has logged in yet.
 
-    `csrf` must come with every form, `flow` is a login under way at an issuer.
+    `csrf` must come with the form of the login, `flow` is a login under way at an issuer.
     """
 
-    id: str
     csrf: str
-    started: int
-    seen: int
-    principal: Principal | None = None
+    begun: int
     flow: Flow | None = None
 
 
 class SessionCookies:
-    """Writes sessions into cookies and reads them; the first key signs, all verify."""
+    """Writes cookies and reads them; the first key signs, all verify.
+
+    The signature is there so that a cookie that was made up costs no look into the database, and so
+    that another key ends all sessions at once.
+    """
 
     def __init__(
         self,
@@ -49,55 +45,66 @@ class SessionCookies:
         self._now = now
         self._chance = chance
         # With this prefix a browser takes it over https alone, and from no other host.
-        self.name = "__Host-taskyard" if secure else "taskyard"
-        self._signer = URLSafeSerializer(
-            list(reversed(keys)),  # the last one signs
-            salt=_SALT,
-            signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
-        )
+        prefix = "__Host-" if secure else ""
+        self.name, self.visit_name = f"{prefix}taskyard", f"{prefix}taskyard-login"
+        self._sessions, self._visits = _signer(keys, "session"), _signer(keys, "login")
 
-    def begin(self, *, principal: Principal | None = None, flow: Flow | None = None) -> Session:
-        """Return another session: nothing of one before it is any good for it."""
-        moment = int(self._now())
-        return Session(
-            id=self._chance(),
-            csrf=self._chance(),
-            started=moment,
-            seen=moment,
-            principal=principal,
-            flow=flow,
-        )
+    def begin(self) -> str:
+        """Return the secret of another session, 256 bits that nobody can guess."""
+        return self._chance()
 
-    def read(self, cookies: Mapping[str, str]) -> Session | None:
-        """Return the session of a browser, unless it has ended or was not signed here."""
-        if (text := cookies.get(self.name)) is None:
-            return None
-        try:
-            session = msgspec.convert(self._signer.loads(text), Session)
-        except (BadData, msgspec.ValidationError):
-            return None
-        now = self._now()
-        ended = now - session.seen > IDLE or now - session.started > LONGEST
-        return None if ended else session
+    def read(self, cookies: Mapping[str, str]) -> str | None:
+        """Return the secret that a browser shows, if it was given out here."""
+        found = _read(self._sessions, cookies.get(self.name))
+        return found if isinstance(found, str) else None
 
-    def renewed(self, session: Session) -> Session | None:
-        """Return a session as it is seen now, or None if that would make no difference."""
-        moment = int(self._now())
-        return replace(session, seen=moment) if moment - session.seen >= _FRESH else None
-
-    def write(self, response: Response, session: Session) -> None:
-        """Give a session to the browser. Raises Forbidden if no browser would keep it."""
-        value = self._signer.dumps(msgspec.to_builtins(session))
-        assert isinstance(value, str)
-        if len(value) > _LARGEST:
-            raise Forbidden("your task types are too many for a session; ask with a token instead")
-        response.set_cookie(
-            self.name, value, max_age=IDLE, path="/", secure=self._secure, httponly=True,
-            samesite="Lax",  # not Strict: an issuer sends the browser back from elsewhere
-        )  # fmt: skip
+    def write(self, response: Response, secret: str) -> None:
+        """Let a browser keep the secret of its session, and nothing of the login."""
+        self._set(response, self.name, self._sessions.dumps(secret), LONGEST.total_seconds())
+        self._delete(response, self.visit_name)
 
     def remove(self, response: Response) -> None:
         """Have the browser forget its session."""
-        response.delete_cookie(
-            self.name, path="/", secure=self._secure, httponly=True, samesite="Lax"
-        )
+        self._delete(response, self.name)
+
+    def begin_visit(self, *, flow: Flow | None = None) -> Visit:
+        """Return another visit: nothing of one before it is any good for it."""
+        return Visit(csrf=self._chance(), begun=int(self._now()), flow=flow)
+
+    def read_visit(self, cookies: Mapping[str, str]) -> Visit | None:
+        """Return the visit of a browser, unless it was long ago or was not signed here."""
+        try:
+            visit = msgspec.convert(_read(self._visits, cookies.get(self.visit_name)), Visit)
+        except msgspec.ValidationError:
+            return None
+        return None if self._now() - visit.begun > _VISIT else visit
+
+    def write_visit(self, response: Response, visit: Visit) -> None:
+        """Let a browser keep its visit."""
+        value = self._visits.dumps(msgspec.to_builtins(visit))
+        self._set(response, self.visit_name, value, _VISIT)
+
+    def _set(self, response: Response, name: str, value: str | bytes, seconds: float) -> None:
+        assert isinstance(value, str)
+        response.set_cookie(
+            name, value, max_age=int(seconds), path="/", secure=self._secure, httponly=True,
+            samesite="Lax",  # not Strict: an issuer sends the browser back from elsewhere
+        )  # fmt: skip
+
+    def _delete(self, response: Response, name: str) -> None:
+        response.delete_cookie(name, path="/", secure=self._secure, httponly=True, samesite="Lax")
+
+
+def _signer(keys: Sequence[str], purpose: str) -> URLSafeSerializer:
+    return URLSafeSerializer(
+        list(reversed(keys)),  # the last one signs
+        salt=f"taskyard {purpose}",
+        signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
+    )
+
+
+def _read(signer: URLSafeSerializer, text: str | None) -> object:
+    try:
+        return None if text is None else signer.loads(text)
+    except BadData:
+        return None

@@ -2,15 +2,17 @@
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 from quart import Blueprint, Response, abort, render_template, request
 
 from taskyard.core.errors import Forbidden, TaskyardError, Unauthenticated, Unavailable
 from taskyard.core.principal import Principal
+from taskyard.core.session import ByIssuer, ByKey, Way
 from taskyard.identity import Logins
-from taskyard.services.authenticate import Authenticator
+from taskyard.services.keys import ApiKeys, prefix_of
+from taskyard.services.refused_logins import BY_KEY, RefusedLogins
 from taskyard.ui.sessions import BrowserSessions, require_csrf
 
 log = structlog.get_logger(__name__)
@@ -21,7 +23,8 @@ class Doors:
     """The ways to log in: with what `keys` knows, or at an issuer."""
 
     sessions: BrowserSessions
-    keys: Authenticator
+    keys: ApiKeys
+    refused: RefusedLogins
     logins: Logins | None = None
     chance: Callable[[], str] = lambda: secrets.token_urlsafe(32)
 
@@ -33,60 +36,47 @@ def pages_blueprint(doors: Doors) -> Blueprint:
     _serve_login_by_key(blueprint, doors)
     if doors.logins is not None:
         _serve_login_at_issuer(blueprint, doors, doors.logins)
-
-    @blueprint.after_app_request
-    async def keep_alive(response: Response) -> Response:
-        """Who comes back stays logged in, up to the longest that a session lasts."""
-        cookies = doors.sessions.cookies
-        if (
-            cookies.name in request.cookies
-            and "Set-Cookie" not in response.headers
-            and (session := cookies.read(request.cookies)) is not None
-            and (renewed := cookies.renewed(session)) is not None
-        ):
-            cookies.write(response, renewed)
-        return response
-
     return blueprint
 
 
 def _serve_start(blueprint: Blueprint, doors: Doors) -> None:
-    cookies = doors.sessions.cookies
-
     @blueprint.get("/")
     async def start() -> Response:
-        session = cookies.read(request.cookies)
-        principal = None if session is None else await doors.sessions.current(session)
-        if session is None or principal is None:
+        if (session := await doors.sessions.session_of(request)) is None:
             return _to("/login")
-        page = await render_template("start.html", principal=principal, csrf=session.csrf)
+        page = await render_template("start.html", principal=session.principal, csrf=session.csrf)
         return _page(page)
 
     @blueprint.post("/logout")
     async def logout() -> Response:
         response = _to("/login")
-        if (session := cookies.read(request.cookies)) is not None:
-            require_csrf(session, (await request.form).get("csrf"))
-        cookies.remove(response)
+        if (session := await doors.sessions.session_of(request)) is not None:
+            require_csrf(session.csrf, (await request.form).get("csrf"))
+        await doors.sessions.end(request, response)
         return response
 
 
 def _serve_login_by_key(blueprint: Blueprint, doors: Doors) -> None:
+    cookies = doors.sessions.cookies
+
     @blueprint.get("/login")
     async def login() -> Response:
-        if await doors.sessions.principal_of(request) is not None:
+        if await doors.sessions.session_of(request) is not None:
             return _to("/")
         return await _login_page(doors)
 
     @blueprint.post("/login")
     async def login_by_key() -> Response:
         form = await request.form
+        visit, key = cookies.read_visit(request.cookies), form.get("key", "").strip()
         try:
-            require_csrf(doors.sessions.cookies.read(request.cookies), form.get("csrf"))
-            principal = await doors.keys.principal_of(form.get("key", "").strip())
-            # What it may do is asked anew with every request.
-            return _let_in(doors, replace(principal, patterns=()))
-        except (Unauthenticated, Forbidden, Unavailable) as error:
+            require_csrf(None if visit is None else visit.csrf, form.get("csrf"))
+            principal = await doors.keys.principal_of(key)
+            return await _let_in(doors, principal, ByKey(prefix_of(key) or ""))
+        except Unauthenticated as error:
+            doors.refused.count(BY_KEY, error.detail, key=prefix_of(key))
+            return await _login_page(doors, error)
+        except (Forbidden, Unavailable) as error:
             return await _login_page(doors, error)
 
 
@@ -103,24 +93,29 @@ def _serve_login_at_issuer(blueprint: Blueprint, doors: Doors, logins: Logins) -
         except Unavailable as error:
             return await _login_page(doors, error)
         response = _to(url)
-        cookies.write(response, cookies.begin(flow=flow))
+        cookies.write_visit(response, cookies.begin_visit(flow=flow))
         return response
 
     @blueprint.get("/login/done")
     async def done() -> Response:
-        session = cookies.read(request.cookies)
+        visit = cookies.read_visit(request.cookies)
+        flow = None if visit is None else visit.flow
         try:
-            if session is None or session.flow is None:
+            if flow is None:
                 raise Unauthenticated("no login was begun in this browser, or long ago")
-            return _let_in(doors, await logins.finish(session.flow, request.args))
-        except (Unauthenticated, Forbidden, Unavailable) as error:
+            principal = await logins.finish(flow, request.args)
+            return await _let_in(doors, principal, ByIssuer(flow.issuer))
+        except Unauthenticated as error:
+            doors.refused.count("issuer" if flow is None else flow.issuer, error.detail)
+            return await _login_page(doors, error)
+        except (Forbidden, Unavailable) as error:
             return await _login_page(doors, error)
 
 
-def _let_in(doors: Doors, principal: Principal) -> Response:
-    log.info("logged in", principal=principal.name, tenant=principal.tenant)
+async def _let_in(doors: Doors, principal: Principal, way: Way) -> Response:
     response = _to("/")
-    doors.sessions.cookies.write(response, doors.sessions.cookies.begin(principal=principal))
+    await doors.sessions.begin(request, response, principal, way)
+    log.info("logged in", principal=principal.name, tenant=principal.tenant)
     return response
 
 
@@ -129,14 +124,14 @@ async def _login_page(doors: Doors, error: TaskyardError | None = None) -> Respo
     if error is not None:
         log.warning("login refused", reason=error.detail)
     cookies = doors.sessions.cookies
-    session = cookies.read(request.cookies)
-    if session is None or session.principal is not None or session.flow is not None:
-        session = cookies.begin()
+    visit = cookies.read_visit(request.cookies)
+    if visit is None or visit.flow is not None:
+        visit = cookies.begin_visit()
     labels = [] if doors.logins is None else list(doors.logins.labels.values())
-    text = await render_template("login.html", csrf=session.csrf, labels=labels, error=error)
+    text = await render_template("login.html", csrf=visit.csrf, labels=labels, error=error)
     refused = 503 if isinstance(error, Unavailable) else 403
     response = _page(text, 200 if error is None else refused)
-    cookies.write(response, session)
+    cookies.write_visit(response, visit)
     return response
 
 

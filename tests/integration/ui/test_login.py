@@ -2,12 +2,9 @@
 
 import re
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 
-from taskyard import bootstrap
-from taskyard.bootstrap import identity
 from taskyard.core.principal import Scope
 from tests.browsing import application, csrf, given, log_in, make_key, session_of, text
 
@@ -110,26 +107,6 @@ async def test_the_api_takes_a_session_for_changes_only_with_its_token(database_
         assert (await browser.get("/v1/tasks", headers=bad)).status_code == 401
 
 
-async def test_who_comes_back_stays_logged_in(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also who asks the API alone; and who does not come back for an hour is logged out."""
-    now = [1_800_000_000.0]
-    monkeypatch.setattr(identity, "time", SimpleNamespace(time=lambda: now[0]))
-    settings = given(database_url)
-    key = await make_key(settings, Scope.READ)
-    async with application(settings) as app:
-        browser = app.test_client()
-        await log_in(browser, key)
-        assert "Set-Cookie" not in (await browser.get("/v1/tasks")).headers
-        for _ in range(3):
-            now[0] += 3000
-            assert (await browser.get("/v1/tasks")).status_code == 200
-        assert (await browser.get("/")).status_code == 200
-        now[0] += 3601
-        assert (await browser.get("/")).status_code == 303
-
-
 async def test_a_session_may_what_its_key_may(database_url: str) -> None:
     """Scopes and task types are those of the key, at each request."""
     settings = given(database_url)
@@ -140,22 +117,6 @@ async def test_a_session_may_what_its_key_may(database_url: str) -> None:
         header = {"X-CSRF-Token": await csrf(browser, "/")}
         answer = await browser.post("/v1/tasks", json={"type": "a.b"}, headers=header)
         assert (answer.status_code, (await answer.get_json())["code"]) == (403, "forbidden")
-
-
-async def test_a_revoked_key_ends_its_sessions(database_url: str) -> None:
-    """In every process: a session by key lives no longer than the key."""
-    settings = given(database_url)
-    key = await make_key(settings, Scope.READ)
-    async with application(settings) as app, application(settings) as other:
-        browser = app.test_client()
-        await log_in(browser, key)
-        # Given another process, which takes the session as well
-        elsewhere = other.test_client()
-        await bootstrap.revoke_key(settings, key.split("_")[1])
-        # When the key is revoked, then a process that did not believe it yet lets nobody in
-        elsewhere.set_cookie("localhost", "taskyard", session_of(browser))
-        assert (await elsewhere.get("/")).status_code == 303
-        assert (await elsewhere.get("/v1/tasks")).status_code == 401
 
 
 async def test_pages_are_closed_to_frames_scripts_and_guesses(database_url: str) -> None:

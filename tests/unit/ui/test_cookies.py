@@ -1,24 +1,15 @@
 """ui/cookies.py: what a browser keeps, and for how long it is believed."""
 
-from dataclasses import replace
-from hashlib import sha256
 from itertools import count
 
 import pytest
 from quart import Response
 from werkzeug.http import parse_cookie
 
-from taskyard.core.errors import Forbidden
-from taskyard.core.principal import DEFAULT_TENANT, Principal, Scope
 from taskyard.identity import Flow
 from taskyard.ui import SessionCookies
 
-ADA = Principal(
-    tenant=DEFAULT_TENANT,
-    name="oidc:https://id.example#ada",
-    scopes=frozenset({Scope.READ}),
-    patterns=("image.*",),
-)
+FLOW = Flow(issuer="https://id.example", state="s", nonce="n", verifier="v")
 OLD, NEW = "o" * 32, "n" * 32
 
 
@@ -39,27 +30,54 @@ def cookies(*keys: str, now: Now | None = None, secure: bool = True) -> SessionC
     )
 
 
-def written(jar: SessionCookies, session: object) -> dict[str, str]:
-    """What a browser sends after it was given a session."""
+def sent(response: Response) -> dict[str, str]:
+    """What a browser sends after it got a response: what was deleted is empty."""
+    kept: dict[str, str] = {}
+    for said in response.headers.getlist("Set-Cookie"):
+        kept |= parse_cookie(said.split(";")[0]).items()
+    return kept
+
+
+def with_session(jar: SessionCookies, secret: str = "secret") -> dict[str, str]:
     response = Response("")
-    jar.write(response, session)  # type: ignore[arg-type]
-    sent = parse_cookie(response.headers["Set-Cookie"].split(";")[0])
-    return dict(sent.items())
+    jar.write(response, secret)
+    return sent(response)
 
 
-def test_a_session_comes_back_as_it_was_given() -> None:
-    """Who is logged in, and the login that is under way."""
+def with_visit(jar: SessionCookies, flow: Flow | None = None) -> dict[str, str]:
+    response = Response("")
+    jar.write_visit(response, jar.begin_visit(flow=flow))
+    return sent(response)
+
+
+def test_what_was_given_comes_back() -> None:
+    """The secret of a session, and the login that is under way; neither stands for the other."""
     jar = cookies()
-    flow = Flow(issuer="https://id.example", state="s", nonce="n", verifier="v")
-    for session in (jar.begin(principal=ADA), jar.begin(flow=flow), jar.begin()):
-        assert jar.read(written(jar, session)) == session
+    assert jar.read(with_session(jar, "the secret")) == "the secret"
+    for flow in (FLOW, None):
+        visit = jar.read_visit(with_visit(jar, flow))
+        assert visit is not None
+        assert visit.flow == flow
+    assert jar.read(with_visit(jar)) is None
+    (visited,) = with_visit(jar).values()
+    assert jar.read({jar.name: visited}) is None
+    assert jar.read_visit({jar.visit_name: with_session(jar)[jar.name]}) is None
 
 
-def test_each_session_has_chance_of_its_own() -> None:
-    """What was known before a login is no good after it."""
+def test_each_visit_has_chance_of_its_own() -> None:
+    """As has each session: what was known before a login is no good after it."""
     jar = cookies()
-    before, after = jar.begin(), jar.begin(principal=ADA)
-    assert len({before.id, before.csrf, after.id, after.csrf}) == 4
+    assert len({jar.begin_visit().csrf, jar.begin_visit().csrf, jar.begin(), jar.begin()}) == 4
+
+
+def test_a_login_ends_the_visit() -> None:
+    """And logging out leaves nothing behind."""
+    jar = cookies()
+    kept = with_visit(jar) | with_session(jar)
+    assert kept[jar.visit_name] == ""
+    response = Response("")
+    jar.remove(response)
+    assert (kept | sent(response))[jar.name] == ""
 
 
 @pytest.mark.parametrize("secure", [True, False])
@@ -67,71 +85,52 @@ def test_the_cookie_is_for_no_script_and_for_no_other_site(secure: bool) -> None
     """HttpOnly and SameSite always; Secure and bound to the host where there is https."""
     jar = cookies(secure=secure)
     response = Response("")
-    jar.write(response, jar.begin())
-    said = response.headers["Set-Cookie"]
-    assert "HttpOnly" in said
-    assert "SameSite=Lax" in said
-    assert "Path=/" in said
-    assert "Domain" not in said
-    assert ("Secure" in said, said.startswith("__Host-")) == (secure, secure)
+    jar.write_visit(response, jar.begin_visit())
+    jar.write(response, "secret")
+    jar.remove(response)
+    for said in (given := response.headers.getlist("Set-Cookie")):
+        assert "HttpOnly" in said
+        assert "SameSite=Lax" in said
+        assert "Path=/" in said
+        assert "Domain" not in said
+        assert ("Secure" in said, said.startswith("__Host-")) == (secure, secure)
+    assert len(given) == 4
 
 
-def test_a_session_ends_when_nobody_comes_back() -> None:
-    """After an hour without a request."""
+def test_a_visit_ends_after_an_hour() -> None:
+    """Whoever wants to log in later begins again."""
     now = Now()
     jar = cookies(now=now)
-    sent = written(jar, jar.begin(principal=ADA))
+    kept = with_visit(jar)
     now.seconds += 3600
-    assert jar.read(sent) is not None
+    assert jar.read_visit(kept) is not None
     now.seconds += 1
-    assert jar.read(sent) is None
-
-
-def test_a_session_ends_however_busy_it_is() -> None:
-    """It is renewed while it is used, but not for longer than twelve hours."""
-    now = Now()
-    jar = cookies(now=now)
-    session = jar.begin(principal=ADA)
-    assert jar.renewed(session) is None
-    for _ in range(12):
-        now.seconds += 3599
-        current = jar.read(written(jar, session))
-        assert current is not None
-        renewed = jar.renewed(current)
-        assert renewed is not None
-        session = renewed
-    now.seconds += 13
-    assert jar.read(written(jar, session)) is None
+    assert jar.read_visit(kept) is None
 
 
 def test_what_was_not_signed_here_is_no_session() -> None:
     """Nor what was changed, what is nonsense, and what another key has signed."""
     jar = cookies()
-    ((name, value),) = written(jar, jar.begin(principal=ADA)).items()
-    payload, signature = value.rsplit(".", 1)
-    forged = [
-        "", "x", ".", payload, f"{payload}.{signature[:-2]}AA", f"{payload[:-1]}.{signature}",
-        f"x{value}", value + "x", "é", *written(cookies(NEW), jar.begin(principal=ADA)).values(),
-    ]  # fmt: skip
-    assert jar.read({name: value}) is not None
-    assert [text for text in forged if jar.read({name: text}) is not None] == []
-    assert jar.read({}) is None
-    assert cookies(secure=False).read({name: value}) is None
+    for kept, read in ((with_session(jar), jar.read), (with_visit(jar), jar.read_visit)):
+        name, value = next((name, value) for name, value in kept.items() if value)
+        payload, signature = value.rsplit(".", 1)
+        other = cookies(NEW)
+        foreign = {**with_session(other), **with_visit(other)}[name]
+        forged = [
+            "", "x", ".", payload, f"{payload}.{signature[:-2]}AA", f"{payload[:-1]}.{signature}",
+            f"x{value}", value + "x", "é", foreign,
+        ]  # fmt: skip
+        assert read({name: value}) is not None
+        assert [text for text in forged if read({name: text}) is not None] == []
+        assert read({}) is None
+    assert cookies(secure=False).read(with_session(jar)) is None
 
 
 def test_keys_rotate_without_logging_anybody_out() -> None:
     """The first key signs, all verify; who drops the old one ends what it signed."""
     before, both, after = cookies(OLD), cookies(NEW, OLD), cookies(NEW)
-    old, new = written(before, before.begin()), written(both, both.begin())
+    old, new = with_session(before), with_session(both)
     assert both.read(old) is not None
     assert before.read(new) is None
     assert after.read(new) is not None
     assert after.read(old) is None
-
-
-def test_what_no_browser_would_keep_is_refused() -> None:
-    """Rather than a login that seems to succeed and is forgotten."""
-    jar = cookies()
-    patterns = tuple(sha256(b"%d" % n).hexdigest() for n in range(100))  # what cannot be packed
-    with pytest.raises(Forbidden, match="too many"):
-        jar.write(Response(""), jar.begin(principal=replace(ADA, patterns=patterns)))
