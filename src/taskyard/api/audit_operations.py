@@ -13,8 +13,8 @@ AUDIT_OPERATIONS: tuple[Operation, ...] = (
         whole_tenant=True,
         tag="Audit",
         summary="List who did what, newest first",
-        description="What was done to tasks, webhooks, events and keys of this tenant, submissions "
-        "aside. Entries are never changed or removed, and each is chained to the one before: "
+        description="What was done to tasks, webhooks, events, keys and sessions of this tenant, and to "
+        "its limits; submissions aside. Entries are never changed or removed, and each is chained to the one before: "
         "`taskyard audit verify` proves it.",
         query=(
             ("actor", SOUGHT, "Only by them, such as `key:tk_3f9a…`."),

@@ -3,7 +3,8 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from taskyard.bootstrap.surroundings import routing
+from taskyard.bootstrap.surroundings import operator, routing
+from taskyard.core.audit import DEPLOYMENT, Action
 from taskyard.core.errors import Fault
 from taskyard.settings import Settings
 
@@ -54,10 +55,34 @@ def plan_users(given: Settings) -> "list[Step]":
     return list(_users(given).plan(_broker_administration(given)).steps())
 
 
-def apply_users(given: Settings, *, rotate: bool = False) -> "tuple[list[Step], dict[str, str]]":
-    """Make the users of the broker; return what was done, and the new passwords by user."""
-    plan, new = _users(given).apply(_broker_administration(given), rotate=rotate)
+async def apply_users(
+    given: Settings, *, rotate: bool = False
+) -> "tuple[list[Step], dict[str, str]]":
+    """Make the users of the broker; return what was done, and the new passwords by user.
+
+    Raises SchemaOutdated when the database cannot record it yet: then nothing is done.
+    """
+    users, admin = _users(given), _broker_administration(given)
+    planned = users.plan(admin, rotate=rotate)
+    if planned.needs or planned.surplus:
+        # The broker takes no part in our transactions. Recorded first, nothing is done unseen, and
+        # passwords that are shown once are not lost because the database went away.
+        await _record_users(given, [str(step) for step in planned.steps()], rotate=rotate)
+    plan, new = users.apply(admin, rotate=rotate)
     return list(plan.steps()), new
+
+
+async def _record_users(given: Settings, steps: list[str], *, rotate: bool) -> None:
+    from taskyard.services import audit
+    from taskyard.storage.migrate import require_current
+
+    async with await _administration(given) as connection:
+        await require_current(connection)
+        await audit.record_as(
+            connection, Action.BROKER_USERS_CHANGED, f"broker:{given.prefix}",
+            {"steps": steps, "rotate": rotate},
+            tenant=DEPLOYMENT, actor=operator("taskyard topology"),
+        )  # fmt: skip
 
 
 def _users(given: Settings) -> "Users":

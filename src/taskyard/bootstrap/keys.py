@@ -1,12 +1,11 @@
 """API keys, as operators make and end them: straight in the database."""
 
-import os
 import secrets
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taskyard.bootstrap.surroundings import ADMIN_KEY, key_pepper, secret_file
+from taskyard.bootstrap.surroundings import ADMIN_KEY, key_pepper, operator, secret_file
 from taskyard.core.audit import Action
 from taskyard.core.errors import Unauthenticated
 from taskyard.core.principal import DEFAULT_TENANT, Scope, TenantId
@@ -73,7 +72,7 @@ async def _record(connection: "AsyncConnection", action: Action, key: "ApiKey", 
     detail = {"name": key.name, "scopes": key.scopes, "types": key.patterns}
     await audit.record_as(
         connection, action, f"key:tk_{key.prefix}", detail,
-        tenant=key.tenant, actor=f"{by}, uid {os.getuid()}",
+        tenant=key.tenant, actor=operator(by),
     )  # fmt: skip
 
 

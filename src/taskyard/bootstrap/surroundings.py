@@ -93,6 +93,11 @@ def issuers(given: Settings) -> tuple[Issuer, ...]:
     return found
 
 
+def operator(command: str) -> str:
+    """Return how the audit log names whoever calls a command on this machine."""
+    return f"{command}, uid {os.getuid()}"
+
+
 def stack_settings() -> tuple[Settings, dict[str, str]]:
     """Return the settings for a stack on private servers, and which URLs were given after all.
 

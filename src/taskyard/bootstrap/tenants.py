@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from taskyard.bootstrap.surroundings import operator
+from taskyard.core.audit import Action
 from taskyard.core.principal import TenantId
 from taskyard.settings import Settings
 
@@ -28,8 +30,18 @@ async def set_tenant(
     weight: float | None,
 ) -> None:
     """Change a tenant, or make it."""
+    from taskyard.services import audit
     from taskyard.storage import quotas
     from taskyard.storage.pool import connect
 
-    async with await connect(given.database_url, name="administration") as connection:
+    said = {"limits": dict(limits), "default": list(without), "weight": weight}
+    detail = {what: value for what, value in said.items() if value}
+    async with (
+        await connect(given.database_url, name="administration") as connection,
+        connection.transaction(),
+    ):
         await quotas.set_tenant(connection, name, limits=limits, without=without, weight=weight)
+        await audit.record_as(
+            connection, Action.TENANT_CHANGED, f"tenant:{name}", detail,
+            tenant=name, actor=operator("taskyard tenants"),
+        )  # fmt: skip

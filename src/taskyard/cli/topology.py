@@ -67,7 +67,7 @@ def apply(
 
 def _apply_users(*, rotate: bool) -> list[Step]:
     given = bootstrap.settings()
-    done, new = bootstrap.apply_users(given, rotate=rotate)
+    done, new = asyncio.run(bootstrap.apply_users(given, rotate=rotate))
     if given.amqp_users is None:
         _show_passwords(new)
     return done

@@ -54,9 +54,9 @@ def up(*, folder: Path, as_json: bool, port: int | None, command: Sequence[str])
             settings, database_url=database_url, amqp_url=amqp_url, key_pepper=pepper.encode(),
             amqp_admin=admin,
         )  # fmt: skip
-        if real.amqp_users is not None:
-            bootstrap.apply_users(real)
         await bootstrap.migrate_database(real)
+        if real.amqp_users is not None:
+            await bootstrap.apply_users(real)
         await bootstrap.apply_topology(real)
         key, new = await bootstrap.first_key(real, folder)
         if new:
