@@ -27,6 +27,7 @@ from taskyard.api.submit import submit_blueprint
 from taskyard.api.tasks import tasks_blueprint
 from taskyard.api.time_limit import TimedQuart
 from taskyard.api.webhooks import webhooks_blueprint
+from taskyard.api.why import why_blueprint
 from taskyard.api.yard import yard_blueprint
 
 
@@ -45,6 +46,7 @@ def create_app(parts: Parts) -> Quart:
         submit_blueprint(parts),
         tasks_blueprint(parts),
         order_blueprint(parts),
+        why_blueprint(parts),
         histories_blueprint(parts),
         streams_blueprint(parts),
         batch_blueprint(parts),

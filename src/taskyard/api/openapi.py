@@ -17,6 +17,7 @@ from taskyard.api import (
     stream_views,
     views,
     webhook_views,
+    why_views,
 )
 from taskyard.api.errors import explanations
 from taskyard.api.operation import (
@@ -55,6 +56,7 @@ def document() -> Json:
         *stream_views.SCHEMAS,
         *webhook_views.SCHEMAS,
         *audit_views.SCHEMAS,
+        *why_views.SCHEMAS,
     ]
     _, components = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
     paths: dict[str, Json] = {}

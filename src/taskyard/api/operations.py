@@ -23,6 +23,7 @@ from taskyard.api.order_operations import ORDER_OPERATIONS
 from taskyard.api.resource_operations import RESOURCE_OPERATIONS
 from taskyard.api.stream_operations import STREAM_OPERATIONS
 from taskyard.api.webhook_operations import WEBHOOK_OPERATIONS
+from taskyard.api.why_operations import WHY_OPERATIONS
 from taskyard.core.principal import Scope
 from taskyard.services.submit import Submission
 
@@ -142,6 +143,7 @@ OPERATIONS: tuple[Operation, ...] = (
         refusals={**NO_TASK, 409: ("too-late",), **AWAY},
     ),
     *ORDER_OPERATIONS,
+    *WHY_OPERATIONS,
     *DEAD_LETTER_OPERATIONS,
     *STREAM_OPERATIONS,
     *WEBHOOK_OPERATIONS,

@@ -43,6 +43,7 @@ def links(task_id: str) -> dict[str, str]:
         "cancel": f"/v1/tasks/{task_id}/cancel",
         "replay": f"/v1/tasks/{task_id}/replay",
         "reprioritise": f"/v1/tasks/{task_id}/reprioritise",
+        "why": f"/v1/tasks/{task_id}/why",
     }
 
 

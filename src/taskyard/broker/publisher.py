@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import aio_pika
@@ -14,7 +13,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPException, DeliveryEr
 
 from taskyard.broker import wakeup as wakeup_format
 from taskyard.broker.tls import explained
-from taskyard.core.wakeup import WakeUp
+from taskyard.core.wakeup import Confirm, WakeUp
 from taskyard.stopping import end
 
 log = structlog.get_logger(__name__)
@@ -22,17 +21,9 @@ log = structlog.get_logger(__name__)
 _CONFIRM_TIMEOUT = 10.0
 _CONNECT_TIMEOUT = 10.0
 _RECONNECT_AFTER = 1.0
+_READY_WITHIN = 0.05  # at once, or not for a while
 _HEARTBEAT = 15
 PERSISTENT = 2  # delivery mode; the default is not
-
-
-class Confirm(StrEnum):
-    """What the broker said to one publish."""
-
-    CONFIRMED = "confirmed"
-    UNROUTABLE = "unroutable"  # no queue is bound for this routing key
-    NACKED = "nacked"  # a queue could not take it
-    UNANSWERED = "unanswered"  # no answer: it may or may not have arrived
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +68,17 @@ class Publisher:
         if len(late) == len(publishing):
             self._silent.set()
         return [Confirm.UNANSWERED if each.cancelled() else each.result() for each in publishing]
+
+    async def is_blocked(self) -> bool:
+        """Return whether the broker lets nobody publish: it has too little memory or disk."""
+        if (channel := self._channel) is None:
+            return False
+        try:
+            async with asyncio.timeout(_READY_WITHIN):
+                await channel.connection.ready()
+        except TimeoutError:
+            return True
+        return False
 
     async def keep_connected(self) -> None:
         """Connect, and connect again whenever connection or channel are lost. Never returns."""

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import msgspec
 import typer
+from rich.markup import escape
 
 from taskyard import bootstrap
 from taskyard.cli.report import cell, console, exits_cleanly, fail, table
@@ -53,6 +54,24 @@ def show(task: Annotated[str, typer.Argument(metavar="ID")], api: Api = DEFAULT_
     """Show a task, whole."""
     with reach(api) as client:
         print_json(client.get(task))
+
+
+@tasks.command()
+@exits_cleanly
+def why(
+    task: Annotated[str, typer.Argument(metavar="ID")],
+    as_json: Json = False,
+    api: Api = DEFAULT_API,
+) -> None:
+    """Say why a task is not running, or what it does, or how it ended."""
+    with reach(api) as client:
+        found = client.why(task)
+    if as_json:
+        print_json(found)
+        return
+    console.print(f"[bold]{found.code}[/]  {escape(found.sentence)}")
+    if found.advice:
+        console.print(f"what to do: {escape(found.advice)}")
 
 
 @tasks.command("list")

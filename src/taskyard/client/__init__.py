@@ -34,6 +34,7 @@ from taskyard.client.documents import (
     Task,
     TaskError,
     TaskPage,
+    Why,
 )
 from taskyard.client.errors import ClientError, TaskyardProblem, Timeout, Unreachable
 from taskyard.client.event_documents import (
@@ -121,6 +122,7 @@ __all__ = [
     "Webhook",
     "WebhookList",
     "WebhookWithSecret",
+    "Why",
 ]
 
 _HOMES = {"AsyncClient": "taskyard.client.aio", "Client": "taskyard.client.sync"}

@@ -10,6 +10,7 @@ from uuid import uuid4
 import httpx
 
 from taskyard.client import dialogs, operations, wire
+from taskyard.client import yard_documents as yard
 from taskyard.client.documents import (
     Accepted,
     AttemptList,
@@ -21,6 +22,7 @@ from taskyard.client.documents import (
     ReplayReport,
     Task,
     TaskPage,
+    Why,
 )
 from taskyard.client.events import AsyncEvents
 from taskyard.client.exchange import Call, Dialog, Outcome, Request
@@ -35,14 +37,6 @@ from taskyard.client.operations import (
 from taskyard.client.repeats import Repeats, ask
 from taskyard.client.stream_documents import News, TaskLog
 from taskyard.client.webhooks import AsyncWebhooks
-from taskyard.client.yard_documents import (
-    Explanation,
-    Pool,
-    PoolList,
-    ResourceList,
-    TaskType,
-    TaskTypeList,
-)
 
 T = TypeVar("T")
 
@@ -145,6 +139,10 @@ class AsyncClient:
         """Return a task."""
         return await self._ask(operations.get(task_id))
 
+    async def why(self, task_id: str) -> Why:
+        """Return why a task is not running, or what it does, or how it ended."""
+        return await self._ask(operations.why(task_id))
+
     async def wait(self, task_id: str, *, within: float = 300.0) -> Task:
         """Return the task once it has ended. Raises Timeout after `within` seconds."""
         return await self._hold(dialogs.wait(task_id, within=within, repeats=self._repeats))
@@ -229,27 +227,27 @@ class AsyncClient:
         """Replay the dead letters that fit; `which` has the fields of the filters, and `labels`."""
         return await self._ask(operations.replay_dead_letters(which, options))
 
-    async def task_types(self) -> TaskTypeList:
+    async def task_types(self) -> yard.TaskTypeList:
         """Return the task types, each with its JSON Schema."""
         return await self._ask(operations.task_types())
 
-    async def task_type(self, name: str) -> TaskType:
+    async def task_type(self, name: str) -> yard.TaskType:
         """Return one task type."""
         return await self._ask(operations.task_type(name))
 
-    async def pools(self) -> PoolList:
+    async def pools(self) -> yard.PoolList:
         """Return the pools: what waits, who consumes, what runs."""
         return await self._ask(operations.pools())
 
-    async def pool(self, name: str) -> Pool:
+    async def pool(self, name: str) -> yard.Pool:
         """Return one pool."""
         return await self._ask(operations.pool(name))
 
-    async def resources(self) -> ResourceList:
+    async def resources(self) -> yard.ResourceList:
         """Return the budgets that task types share."""
         return await self._ask(operations.resources())
 
-    async def explain(self, task_type: str, *, priority: int | None = None) -> Explanation:
+    async def explain(self, task_type: str, *, priority: int | None = None) -> yard.Explanation:
         """Return where a task type goes and why."""
         return await self._ask(operations.explain(task_type, priority=priority))
 

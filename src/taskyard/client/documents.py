@@ -94,6 +94,21 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         return self.state == SUCCEEDED
 
 
+class Why(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a task is not running, or what it does, or how it ended, as `code` and `sentence`.
+
+    `until` is when that changes by itself at the earliest, `ahead` counts who goes before it.
+    """
+
+    id: str
+    code: str
+    sentence: str
+    advice: str | None
+    since: datetime | None
+    until: datetime | None
+    ahead: int | None
+
+
 class TaskPage(msgspec.Struct, frozen=True, kw_only=True):
     """One page of tasks; `next_cursor` is None on the last."""
 

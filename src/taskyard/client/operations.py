@@ -18,6 +18,7 @@ from taskyard.client.documents import (
     ReplayReport,
     Task,
     TaskPage,
+    Why,
 )
 from taskyard.client.exchange import Call, Request
 from taskyard.client.requests import post, query, segment
@@ -132,6 +133,11 @@ def get(task_id: str, *, wait: int = 0) -> Call[Task]:
     params = (("wait", str(wait)),) if wait else ()
     path = f"/v1/tasks/{segment(task_id)}"
     return Call(Request(method="GET", path=path, params=params, linger=wait), Task)
+
+
+def why(task_id: str) -> Call[Why]:
+    """Return why a task is not running."""
+    return Call(Request(method="GET", path=f"/v1/tasks/{segment(task_id)}/why"), Why)
 
 
 def page(filters: Filters, *, limit: int | None, cursor: str | None) -> Call[TaskPage]:

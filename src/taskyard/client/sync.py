@@ -21,6 +21,7 @@ from taskyard.client.documents import (
     ReplayReport,
     Task,
     TaskPage,
+    Why,
 )
 from taskyard.client.events import Events
 from taskyard.client.exchange import Call, Dialog, Outcome, Request
@@ -135,6 +136,10 @@ class Client:
     def get(self, task_id: str) -> Task:
         """Return a task."""
         return self._ask(operations.get(task_id))
+
+    def why(self, task_id: str) -> Why:
+        """Return why a task is not running, or what it does, or how it ended."""
+        return self._ask(operations.why(task_id))
 
     def wait(self, task_id: str, *, within: float = 300.0) -> Task:
         """Return the task once it has ended. Raises Timeout after `within` seconds."""

@@ -1,7 +1,7 @@
-"""Durations and sizes as people write them: `90s`, `1h30m`, `250ms`, `256KiB`."""
+"""Durations, sizes and dates as people write them: `90s`, `1h30m`, `250ms`, `256KiB`."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(?:\d{1,9}(?:\.\d{1,3})?(?:ms|s|m|h|d))+", re.ASCII)
@@ -34,6 +34,17 @@ def show_duration(span: timedelta) -> str:
         count, rest = divmod(rest, round(_SECONDS[unit] * 1000))
         shown += f"{count}{unit}" if count else ""
     return shown or "0s"
+
+
+def show_instant(at: datetime) -> str:
+    """Return a date to the second, in UTC (RFC 3339)."""
+    return f"{at.astimezone(UTC):%FT%TZ}"
+
+
+def show_ago(span: timedelta) -> str:
+    """Return how long ago something was, to the second."""
+    seconds = max(0, round(span.total_seconds()))
+    return f"{show_duration(timedelta(seconds=seconds))} ago"
 
 
 def size(text: str) -> int:

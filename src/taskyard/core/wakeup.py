@@ -1,8 +1,18 @@
-"""The wake-up: all that a message to a worker says."""
+"""The wake-up: all that a message to a worker says, and what a broker may say to it."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from taskyard.core.task import TaskId
+
+
+class Confirm(StrEnum):
+    """What the broker said to one publish. A task that waits for another has it as its reason."""
+
+    CONFIRMED = "confirmed"
+    UNROUTABLE = "unroutable"  # no queue is bound for this routing key
+    NACKED = "nacked"  # a queue could not take it
+    UNANSWERED = "unanswered"  # no answer: it may or may not have arrived
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

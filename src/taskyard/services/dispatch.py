@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import structlog
 
-from taskyard.broker.publisher import Confirm, Publisher
+from taskyard.broker.publisher import Publisher
 from taskyard.core.task import TaskId
-from taskyard.core.wakeup import WakeUp
+from taskyard.core.wakeup import Confirm, WakeUp
 from taskyard.storage import tasks
 from taskyard.storage.pool import AsyncConnection, Pool, borrowed
 

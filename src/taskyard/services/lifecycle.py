@@ -6,8 +6,9 @@ from typing import assert_never
 import msgspec
 
 from taskyard.broker.cloudevents import CloudEvent, message_of
-from taskyard.broker.publisher import Confirm, Message, Publisher
+from taskyard.broker.publisher import Message, Publisher
 from taskyard.core import topics
+from taskyard.core.wakeup import Confirm
 from taskyard.services.news import endings_among, event_name, news_of
 from taskyard.services.relay import Turn
 from taskyard.storage.changes import Change

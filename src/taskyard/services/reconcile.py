@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import structlog
 
 from taskyard.broker.depths import Depth
-from taskyard.broker.publisher import Confirm, Publisher
+from taskyard.broker.publisher import Publisher
 from taskyard.core.errors import TaskyardError
 from taskyard.core.routing import Pool, RoutingTable
-from taskyard.core.wakeup import WakeUp
+from taskyard.core.wakeup import Confirm, WakeUp
 from taskyard.core.window import window_size
 from taskyard.services.pools import PoolStatus, survey
 from taskyard.services.topology import apply_topology

@@ -16,6 +16,7 @@ from celery import states
 from celery.backends.base import BaseBackend
 from celery.exceptions import NotRegistered, TaskRevokedError
 
+from taskyard.core.circumstances import LACKS_TYPE
 from taskyard.core.sealed import parse_keys
 from taskyard.core.states import CELERY_STATES, State
 from taskyard.core.task import TaskId
@@ -93,7 +94,7 @@ class TaskyardBackend(BaseBackend):
         if isinstance(exc, NotRegistered) and request is not None:
             self._runtime.durably(
                 lambda cursor: attempts.give_back(
-                    cursor, TaskId(UUID(task_id)), request.name, "no worker knows this type"
+                    cursor, TaskId(UUID(task_id)), request.name, LACKS_TYPE
                 )
             )
 

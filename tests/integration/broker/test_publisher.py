@@ -9,9 +9,9 @@ import pytest
 
 from taskyard.broker import publisher as module
 from taskyard.broker.declare import connected
-from taskyard.broker.publisher import Confirm, open_publisher
+from taskyard.broker.publisher import open_publisher
 from taskyard.core.task import TaskId
-from taskyard.core.wakeup import WakeUp
+from taskyard.core.wakeup import Confirm, WakeUp
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from amqp.exceptions import NotFound
 
 from taskyard.broker import wakeup
 from taskyard.broker.declare import connected
-from taskyard.broker.publisher import Confirm, open_publisher
+from taskyard.broker.publisher import open_publisher
 from taskyard.broker.topology import Change, Step
 from taskyard.core.errors import BrokerUnavailable
 from taskyard.core.routing import Pool, QueueType, RoutingTable
 from taskyard.core.task import TaskId
-from taskyard.core.wakeup import WakeUp
+from taskyard.core.wakeup import Confirm, WakeUp
 from taskyard.services.topology import apply_topology, plan_topology
 from taskyard.storage.pool import connect
 

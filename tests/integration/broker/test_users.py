@@ -15,14 +15,14 @@ from taskyard.broker import declare, passwords, removal
 from taskyard.broker.administration import Administration, Rabbitmqctl, administration
 from taskyard.broker.depths import depths
 from taskyard.broker.ledger import KnownQueue, Ledger, Standing
-from taskyard.broker.publisher import Confirm, open_publisher
+from taskyard.broker.publisher import open_publisher
 from taskyard.broker.users import Rights, User, definitions, password_hash, tag, user_name
 from taskyard.connections import as_user
 from taskyard.core.errors import BrokerUnavailable, Misconfigured
 from taskyard.core.events import Publisher
 from taskyard.core.routing import Pool, RoutingTable
 from taskyard.core.rules import EventRules
-from taskyard.core.wakeup import WakeUp
+from taskyard.core.wakeup import Confirm, WakeUp
 from taskyard.services.users import Users
 
 Attempt = Callable[[amqp.Channel, str], Any]

@@ -18,8 +18,9 @@ from aio_pika.abc import AbstractIncomingMessage
 from cloudevents.core.bindings.amqp import AMQPMessage, from_amqp_event
 
 from taskyard.broker.cloudevents import lifecycle_exchange
-from taskyard.broker.publisher import Confirm, Message, Publisher, open_publisher
+from taskyard.broker.publisher import Message, Publisher, open_publisher
 from taskyard.core.routing import Pool, RoutingTable
+from taskyard.core.wakeup import Confirm
 from taskyard.drill.proxy import open_proxy
 from taskyard.drill.wire import AmqpEar
 from taskyard.services.lifecycle import LifecycleOutlet

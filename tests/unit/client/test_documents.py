@@ -17,6 +17,7 @@ from taskyard.api import (
     stream_views,
     views,
     webhook_views,
+    why_views,
 )
 from taskyard.client import (
     AsyncClient,
@@ -44,6 +45,7 @@ PAIRS = [
     (documents.Progress, views.Progress),
     (documents.Place, place_views.PlaceView),
     (documents.Task, views.TaskView),
+    (documents.Why, why_views.WhyView),
     (documents.TaskPage, views.TaskPage),
     (documents.Receipt, views.CancelView),
     (documents.Fault, views.Fault),
