@@ -14,6 +14,7 @@ from taskyard.bootstrap.administration import (
 )
 from taskyard.bootstrap.api import asgi, open_api, serve_api
 from taskyard.bootstrap.audit import audit_entries, verify_audit
+from taskyard.bootstrap.doctor import examine
 from taskyard.bootstrap.encryption import encryption_status, reencrypt
 from taskyard.bootstrap.events import rehearse_rules, try_events
 from taskyard.bootstrap.keys import create_key, first_key, list_keys, revoke_key, rotate_key
@@ -45,6 +46,7 @@ __all__ = [
     "child_environment",
     "create_key",
     "encryption_status",
+    "examine",
     "first_key",
     "list_keys",
     "list_tenants",

@@ -52,7 +52,7 @@ async def apply_topology(given: Settings, *, drain: timedelta = timedelta(0)) ->
 
 def plan_users(given: Settings) -> "list[Step]":
     """Return what `apply_users` would change among the users of the broker."""
-    return list(_users(given).plan(_broker_administration(given)).steps())
+    return list(_users(given).plan(broker_administration(given)).steps())
 
 
 async def apply_users(
@@ -62,7 +62,7 @@ async def apply_users(
 
     Raises SchemaOutdated when the database cannot record it yet: then nothing is done.
     """
-    users, admin = _users(given), _broker_administration(given)
+    users, admin = _users(given), broker_administration(given)
     planned = users.plan(admin, rotate=rotate)
     if planned.needs or planned.surplus:
         # The broker takes no part in our transactions. Recorded first, nothing is done unseen, and
@@ -96,7 +96,8 @@ def _users(given: Settings) -> "Users":
     )
 
 
-def _broker_administration(given: Settings) -> "Administration":
+def broker_administration(given: Settings) -> "Administration":
+    """Return how the broker is administered: by its management API or rabbitmqctl."""
     from taskyard.broker.administration import administration
 
     return administration(given.amqp_admin, ca=given.amqp_tls_ca)

@@ -8,6 +8,8 @@ import json
 import ssl
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlsplit
@@ -19,7 +21,17 @@ from taskyard.broker.users import FoundUser, found_users
 from taskyard.core.errors import BrokerUnavailable, Misconfigured
 
 _WITHIN = 30.0  # seconds
+_FAILED_CHECK = 503
+_HALF_A_SECOND = 0.5  # what is cut off the header Date, on average
 _COMMAND_WITHIN = 120.0  # it starts an Erlang of its own: 0.4 s at rest, 8 s on a busy machine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """How a broker is: alarms that let nobody publish, and its clock, in seconds since 1970."""
+
+    alarms: tuple[str, ...]
+    clock: float
 
 
 class Administration(Protocol):
@@ -39,6 +51,10 @@ class Administration(Protocol):
 
     def remove(self, user: str) -> None:
         """Remove a user."""
+        ...
+
+    def condition(self) -> Condition:
+        """Return alarms and clock."""
         ...
 
 
@@ -76,21 +92,39 @@ class ManagementApi:
         """Remove a user."""
         self._ask("DELETE", f"/api/users/{quote(user)}")
 
+    def condition(self) -> Condition:
+        """Return alarms and clock; the latter to the second."""
+        response = self._request("GET", "/api/health/checks/alarms")
+        if response.status_code != _FAILED_CHECK:
+            self._require(response)
+        told = response.json().get("alarms", []) if response.is_error else []
+        found = tuple(f"{each.get('resource')} alarm on {each.get('node')}" for each in told)
+        clock = parsedate_to_datetime(response.headers["Date"]).timestamp()
+        return Condition(alarms=found, clock=clock + _HALF_A_SECOND)
+
     def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
-        where = f"the management API at {self._place}"
+        return self._require(self._request(method, path, **more))
+
+    def _request(self, method: str, path: str, **more: Any) -> httpx.Response:
         try:
-            response = httpx.request(
+            return httpx.request(
                 method, self._base + path, auth=self._auth, verify=self._trust, timeout=_WITHIN,
                 **more,
             )  # fmt: skip
         except httpx.HTTPError as error:
+            where = f"the management API at {self._place}"
             raise BrokerUnavailable(f"{where} does not answer: {explained(error)}") from error
+
+    def _require(self, response: httpx.Response) -> httpx.Response:
+        where, asked = f"the management API at {self._place}", response.request
         if response.status_code in (401, 403):
             raise BrokerUnavailable(
                 f"{where} refuses the user of TASKYARD_AMQP_ADMIN; it must be an administrator"
             )
         if response.is_error:
-            raise BrokerUnavailable(f"{where} refuses {method} {path}: {response.text[:500]}")
+            raise BrokerUnavailable(
+                f"{where} refuses {asked.method} {asked.url.path}: {response.text[:500]}"
+            )
         return response
 
 
@@ -115,6 +149,13 @@ class Rabbitmqctl:
     def remove(self, user: str) -> None:
         """Remove a user."""
         self._run("delete_user", user)
+
+    def condition(self) -> Condition:
+        """Return alarms and clock."""
+        told = json.loads(self._run("status", "--formatter", "json")).get("alarms", [])
+        clock = float(self._run("eval", "erlang:system_time(millisecond)."))
+        alarms = tuple(each if isinstance(each, str) else json.dumps(each) for each in told)
+        return Condition(alarms=alarms, clock=clock / 1000)
 
     def _run(self, *words: str, given: str = "") -> str:
         try:

@@ -9,6 +9,7 @@ import typer
 from taskyard import bootstrap, logs
 from taskyard.cli import dead_letters, tasks
 from taskyard.cli.audit import audit
+from taskyard.cli.doctor import doctor
 from taskyard.cli.drill import drill
 from taskyard.cli.encryption import encryption
 from taskyard.cli.events import events
@@ -38,6 +39,7 @@ app.command(name="watch")(watch)
 app.add_typer(dead_letters.dead_letters, name="dead-letters")
 app.command(name="replay")(dead_letters.replay)
 app.command(name="attempts")(dead_letters.attempts)
+app.command(name="doctor")(doctor)
 app.command(name="drill")(drill)
 app.add_typer(events, name="events")
 app.add_typer(audit, name="audit")

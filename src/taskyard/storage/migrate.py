@@ -45,13 +45,21 @@ async def migrate(connection: AsyncConnection) -> list[str]:
         return [name for name, _ in missing.values()]
 
 
-async def require_current(connection: AsyncConnection) -> None:
-    """Raise SchemaOutdated unless every migration of this version was applied."""
+async def differences(connection: AsyncConnection) -> tuple[list[str], list[int]]:
+    """Return which migrations were not applied, and which were that we do not know."""
     try:
         applied = await _applied(connection)
     except UndefinedTable:
         applied = set()
-    if missing := [name for n, (name, _) in migrations().items() if n not in applied]:
+    known = migrations()
+    missing = [name for number, (name, _) in known.items() if number not in applied]
+    return missing, sorted(applied - known.keys())
+
+
+async def require_current(connection: AsyncConnection) -> None:
+    """Raise SchemaOutdated unless every migration of this version was applied."""
+    missing, _ = await differences(connection)
+    if missing:
         raise SchemaOutdated(
             f"the database lacks {', '.join(missing)}; run `taskyard migrate` once"
         )
