@@ -29,6 +29,7 @@ async def run_dispatcher(given: Settings) -> None:
     from taskyard.broker.wakeup import exchange_name
     from taskyard.dispatcher import Dispatcher
     from taskyard.dispatcher.lines import follow_freed, releasing
+    from taskyard.dispatcher.statistics import statistics_duties
     from taskyard.dispatcher.usage import counting
     from taskyard.services.reconcile import Reconciler
     from taskyard.storage.pool import open_pool
@@ -61,6 +62,7 @@ async def run_dispatcher(given: Settings) -> None:
                 *await enter(open_outward(given, pool)),
                 releasing(pool, table, freed),
                 *counting(pool, table.quota),
+                *statistics_duties(pool),
             ],
         )
         settle()

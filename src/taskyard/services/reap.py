@@ -14,7 +14,7 @@ REAP_EVERY = 2.0  # seconds
 _LEASE = 15.0  # seconds; see the statements claim and extend_leases
 _LATE = 2.5  # a pass that is so many seconds behind has slept, or waited for the database
 _ROWS_AT_ONCE = 500
-_LOST = Failure(code="worker-lost", message="its worker gave no sign of life for 15 s")
+LOST = Failure(code="worker-lost", message="its worker gave no sign of life for 15 s")
 
 
 class Reaper:
@@ -39,7 +39,7 @@ class Reaper:
                 self._distrust("this process was stopped for a while")
                 return 0
             async with borrowed(self._pool) as connection:
-                reaped = await tasks.reap(connection, _LOST, limit=_ROWS_AT_ONCE)
+                reaped = await tasks.reap(connection, LOST, limit=_ROWS_AT_ONCE)
             for task_id, state in reaped.items():
                 log.warning("lease ran out", task_id=str(task_id), state=state)
             if time.monotonic() - began > _LATE:
