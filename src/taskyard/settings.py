@@ -50,6 +50,7 @@ class Settings:
     encryption_keys: EncryptionKeys = field(default_factory=EncryptionKeys)
     notify_secret: str | None = field(default=None, repr=False)
     lifecycle_events: tuple[str, ...] = ("task.#",)
+    metrics_networks: tuple[Network, ...] = ()
     log_format: str = "auto"
     log_level: str = "info"
     mode: str = "development"
@@ -276,6 +277,11 @@ SETTINGS: Mapping[str, Setting] = {
         parse=_patterns,
         default="task.#",
         meaning="which changes are published, as patterns over task.<type>.<state>",
+    ),
+    "metrics_networks": Setting(
+        parse=_networks,
+        default="",
+        meaning="networks from which /metrics is served without a key: 127.0.0.1/32, …",
     ),
     "log_format": Setting(
         parse=one_of("auto", "human", "json"),

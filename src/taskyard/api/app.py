@@ -17,11 +17,13 @@ from taskyard.api.headers import register_headers
 from taskyard.api.health import health_blueprint
 from taskyard.api.histories import histories_blueprint
 from taskyard.api.methods import register_options
+from taskyard.api.metrics import metrics_blueprint, register_measuring, scraping_from
 from taskyard.api.order import order_blueprint
 from taskyard.api.parked_events import parked_events_blueprint
 from taskyard.api.parts import Parts
 from taskyard.api.quotas import register_quotas
 from taskyard.api.resources import resources_blueprint
+from taskyard.api.statistics import statistics_blueprint
 from taskyard.api.streams import streams_blueprint
 from taskyard.api.submit import submit_blueprint
 from taskyard.api.tasks import tasks_blueprint
@@ -35,11 +37,18 @@ def create_app(parts: Parts) -> Quart:
     """Return the HTTP application over open parts."""
     app = TimedQuart("taskyard.api", static_folder=None, template_folder="templates")
     app.request_class = bounded_request(limits(parts.table))
-    app.asgi_app = fronted(app.asgi_app, parts.pressure)  # type: ignore[assignment, arg-type, method-assign]
+    app.asgi_app = fronted(app.asgi_app, parts.pressure, parts.metrics.shed)  # type: ignore[assignment, arg-type, method-assign]
     app.url_map.merge_slashes = False
+    register_measuring(app, parts.metrics)
     register_errors(app)
     register_headers(app)
-    register_auth(app, parts.authenticator, parts.sessions, production=parts.production)
+    register_auth(
+        app,
+        parts.authenticator,
+        parts.sessions,
+        production=parts.production,
+        may_scrape=scraping_from(parts.metrics_networks),
+    )
     register_options(app)
     register_quotas(app, parts)
     for blueprint in (
@@ -58,6 +67,8 @@ def create_app(parts: Parts) -> Quart:
         yard_blueprint(parts),
         audit_blueprint(parts),
         resources_blueprint(parts),
+        statistics_blueprint(parts),
+        metrics_blueprint(parts),
         health_blueprint(parts),
         docs_blueprint(),
         asyncapi_blueprint(parts),

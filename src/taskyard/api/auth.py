@@ -1,6 +1,7 @@
 """Who is let in, and to what: every operation names the scope that it asks for."""
 
 import re
+from collections.abc import Callable
 from typing import Protocol
 
 from quart import Quart, Request, Response, g, request
@@ -15,6 +16,7 @@ from taskyard.services.authenticate import Authenticator
 # neither of them nor an operation is for admins.
 _FOR_ALL = frozenset({"", "/openapi.json", "/asyncapi.json", "/docs", "/problems/{code}"})
 _OPEN = frozenset({"/style.css"})
+_METRICS = "/metrics"
 _PAGES = "ui"  # a blueprint that looks itself whether somebody is logged in
 _IN_RULE = re.compile(r"<(?:\w+:)?(\w+)>")
 _BEARER = re.compile(r"bearer +([!-~]+)", re.IGNORECASE)  # RFC 6750, section 2.1
@@ -33,6 +35,7 @@ def register_auth(
     sessions: Sessions | None = None,
     *,
     production: bool = False,
+    may_scrape: Callable[[Request], bool] = lambda _: False,
 ) -> None:
     """Let requests through to an operation only when its scope was granted.
 
@@ -42,9 +45,11 @@ def register_auth(
 
     @app.before_request
     async def let_in() -> Response | None:
-        method, path = _asked()
+        method, path = asked()
         operation = operations.get((method, path))
         if path in _OPEN or (operation and operation.scope is None) or request.blueprint == _PAGES:
+            return None
+        if path == _METRICS and may_scrape(request):
             return None
         if (for_all := path in _FOR_ALL) and not production:
             return None
@@ -69,7 +74,7 @@ def require(principal: Principal, operation: Operation | None) -> None:
         raise Forbidden("this is for keys and tokens that are not limited to some task types")
 
 
-def _asked() -> tuple[str, str]:
+def asked() -> tuple[str, str]:
     """Return method and path as operations have them; no path, if there is nothing there."""
     path = "" if request.url_rule is None else _IN_RULE.sub(r"{\1}", request.url_rule.rule)
     return "GET" if request.method == "HEAD" else request.method, path

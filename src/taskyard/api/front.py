@@ -41,8 +41,10 @@ _NEW_WORK = ("/v1/tasks", "/v1/tasks/batch", "/v1/events")
 _SOONEST, _LATEST = 1, 3  # seconds until who was refused should come again
 
 
-def fronted(application: Application, pressure: Pressure) -> Application:
-    """Return the application behind what HTTP asks of a request."""
+def fronted(
+    application: Application, pressure: Pressure, shed: Callable[[], None] = lambda: None
+) -> Application:
+    """Return the application behind what HTTP asks of a request; `shed` hears of each refusal."""
 
     async def front(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -51,6 +53,7 @@ def fronted(application: Application, pressure: Pressure) -> Application:
             await _refuse(send, refusal, (b"connection", b"close"))
         elif _is_new_work(scope) and pressure.refuses(_caller(scope)):
             # What else is asked for costs less, and helps those who look what is wrong.
+            shed()
             seconds = random.randint(_SOONEST, _LATEST)  # noqa: S311 - it spreads who comes back
             await _refuse(send, _TOO_BUSY, (b"retry-after", b"%d" % seconds))
         elif any(name in _ANNOUNCE_A_BODY for name, _ in scope["headers"]):

@@ -14,6 +14,7 @@ from taskyard.api import (
     event_views,
     order_operations,
     resource_views,
+    statistics_views,
     stream_views,
     views,
     webhook_views,
@@ -53,6 +54,7 @@ def document() -> Json:
         *event_views.SCHEMAS,
         *order_operations.SCHEMAS,
         *resource_views.SCHEMAS,
+        *statistics_views.SCHEMAS,
         *stream_views.SCHEMAS,
         *webhook_views.SCHEMAS,
         *audit_views.SCHEMAS,
@@ -126,7 +128,7 @@ def _answers(operation: Operation) -> list[tuple[int, Any]]:
 
 
 def _content(operation: Operation, answer: Any) -> Json:
-    content = {JSON: {"schema": _schema(answer)}} if answer else {}
+    content = {each: {"schema": _schema(answer)} for each in operation.media if answer}
     if operation.streams:
         content["text/event-stream"] = {"schema": _schema(operation.streams)}
     return {"content": content} if content else {}

@@ -16,10 +16,10 @@ Json = dict[str, Any]
 class Operation:
     """One method of one path, answered with `status` or one of `also`.
 
-    Those of `also` have the body `also_answer`, if it is another. `streams` is the data of the
-    events it may be answered with. `scope` is what the caller needs, None lets everybody in, and
-    `whole_tenant` keeps out who is limited to some task types. `refusals` maps a status to the
-    codes it may come with.
+    Those of `also` have the body `also_answer`, if it is another; `media` are its types. `streams`
+    is the data of the events it may be answered with. `scope` is what the caller needs, None lets
+    everybody in, and `whole_tenant` keeps out who is limited to some task types. `refusals` maps a
+    status to the codes it may come with.
     """
 
     method: str
@@ -37,6 +37,7 @@ class Operation:
     also: tuple[int, ...] = ()
     body_required: bool = True
     answer: Any = None
+    media: tuple[str, ...] = (JSON,)
     also_answer: Any = None
     streams: Any = None
     refusals: Mapping[int, tuple[str, ...]] | None = None

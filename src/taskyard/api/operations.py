@@ -21,6 +21,7 @@ from taskyard.api.operation import (
 )
 from taskyard.api.order_operations import ORDER_OPERATIONS
 from taskyard.api.resource_operations import RESOURCE_OPERATIONS
+from taskyard.api.statistics_operations import STATISTICS_OPERATIONS
 from taskyard.api.stream_operations import STREAM_OPERATIONS
 from taskyard.api.webhook_operations import WEBHOOK_OPERATIONS
 from taskyard.api.why_operations import WHY_OPERATIONS
@@ -150,6 +151,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *EVENT_OPERATIONS,
     *AUDIT_OPERATIONS,
     *RESOURCE_OPERATIONS,
+    *STATISTICS_OPERATIONS,
     Operation(
         method="get",
         path="/v1/task-types",

@@ -7,7 +7,9 @@ from quart import Blueprint
 from taskyard.api.auth import Sessions
 from taskyard.api.pressure import Pressure
 from taskyard.broker.publisher import Publisher
+from taskyard.core.addresses import Network
 from taskyard.core.routing import RoutingTable
+from taskyard.process_metrics import ProcessMetrics
 from taskyard.services.authenticate import Authenticator
 from taskyard.services.catalog import Catalog
 from taskyard.services.entry import Entry
@@ -46,4 +48,6 @@ class Parts:
     pages: tuple[Blueprint, ...] = ()
     production: bool = False
     pressure: Pressure = field(default_factory=Pressure)
+    metrics: ProcessMetrics = field(default_factory=ProcessMetrics)
+    metrics_networks: tuple[Network, ...] = ()
     webhooks: WebhookPolicy = field(default_factory=WebhookPolicy)

@@ -5,8 +5,10 @@ import multiprocessing
 import os
 import resource
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -29,6 +31,8 @@ _MOST_FILES = 65_536
 _HEADERS_WITHIN = 30_000  # milliseconds, from the first byte or the end of the last answer
 _READ_AHEAD = 64 * 1024  # bytes; api/front.py has the exact limits
 _LET_GO = signal.SIGUSR1
+# prometheus_client reads it when it is loaded, and has no other way to be told.
+_SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
 @asynccontextmanager
@@ -39,6 +43,7 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
     from taskyard.bootstrap.outward import webhook_policy
     from taskyard.broker.publisher import open_publisher
     from taskyard.broker.wakeup import exchange_name
+    from taskyard.process_metrics import ProcessMetrics
     from taskyard.services.catalog import Catalog
     from taskyard.services.entry import Entry
     from taskyard.services.fresh import open_fresh
@@ -49,7 +54,8 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
     from taskyard.services.watch import open_watch
     from taskyard.storage.pool import open_pool
 
-    catalog = Catalog()
+    catalog, shared = Catalog(), os.environ.get(_SHARED_FOLDER)
+    metrics = ProcessMetrics(Path(shared) if shared else None)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         url, ring = given.database_url, key_ring(given)
@@ -57,7 +63,13 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
         publisher = await enter(open_publisher(given.amqp_url, exchange_name(given.prefix)))
         fresh = await enter(open_fresh(publisher=publisher, pool=pool))
         intake = await enter(
-            open_intake(pool, fresh, largest_backlog=given.largest_backlog, table=routing(given))
+            open_intake(
+                pool,
+                fresh,
+                largest_backlog=given.largest_backlog,
+                table=routing(given),
+                on_commit=metrics.committed,
+            )
         )
         waiting = await enter(open_waiting(pool, given.database_url))
         await enter(beside(follow_task_types(given, catalog, pool), name="task types"))
@@ -84,6 +96,8 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
             quotas=quotas,
             entry=Entry(pool, backlog=intake.backlog, quotas=quotas),
             pressure=pressure,
+            metrics=metrics,
+            metrics_networks=given.metrics_networks,
             **await enter(open_identity(given, pool)),
             webhooks=webhook_policy(given),
         )
@@ -158,7 +172,10 @@ def serve_api(given: Settings) -> None:
         ssl_protocol_min=SSLProtocols.tls12,
     )
     server.on_startup(_let_go_first)
-    server.serve()
+    with tempfile.TemporaryDirectory(prefix="taskyard-metrics-") as shared:
+        # For the processes that are to come: in this one it must not be loaded before.
+        os.environ[_SHARED_FOLDER] = shared
+        server.serve()
 
 
 def _allow_many_connections() -> None:

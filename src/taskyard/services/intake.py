@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import psycopg
@@ -42,8 +42,16 @@ class Intake:
     that hangs up cancels its request's coroutine, but not the commit, nor what follows it.
     """
 
-    def __init__(self, pool: Pool, fresh: FreshWakeUps, admission: Admission) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        fresh: FreshWakeUps,
+        admission: Admission,
+        *,
+        on_commit: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._pool = pool
+        self._on_commit = on_commit
         self._admission = admission
         self._fresh = fresh
         self._waiting: deque[tuple[NewTask, asyncio.Future[Stored]]] = deque()
@@ -141,6 +149,7 @@ class Intake:
     def _stored(
         self, tasks: Sequence[NewTask], stored: Mapping[TaskId, tasks_table.Stored]
     ) -> list[Stored]:
+        self._on_commit(len(tasks))
         outcomes = [stored[task.id] for task in tasks]
         pairs = zip(tasks, outcomes, strict=True)
         # A repeat is an outcome as well, of a task that is on its way already.
@@ -174,11 +183,20 @@ class Intake:
 
 @asynccontextmanager
 async def open_intake(
-    pool: Pool, fresh: FreshWakeUps, *, largest_backlog: int, table: RoutingTable = NOWHERE
+    pool: Pool,
+    fresh: FreshWakeUps,
+    *,
+    largest_backlog: int,
+    table: RoutingTable = NOWHERE,
+    on_commit: Callable[[int], None] = lambda _: None,
 ) -> AsyncIterator[Intake]:
-    """Open the intake. It must be left only after the last caller of `store` was answered."""
+    """Open the intake. It must be left only after the last caller of `store` was answered.
+
+    `on_commit` hears how many submissions each commit stored.
+    """
     backlog = Backlog(pool, largest=largest_backlog, table=table)
-    intake = Intake(pool, fresh, Admission(pool, backlog=backlog, table=table))
+    admission = Admission(pool, backlog=backlog, table=table)
+    intake = Intake(pool, fresh, admission, on_commit=on_commit)
     writers = [asyncio.create_task(intake.write(), name="intake") for _ in range(_WRITERS)]
     writers.append(asyncio.create_task(backlog.watch(), name="backlog"))
     try:

@@ -9,7 +9,6 @@ from typing import Any
 from psycopg.rows import class_row
 
 from taskyard.core.principal import TenantId
-from taskyard.core.states import State
 from taskyard.core.statistics import BOUNDS, Change, Durations
 from taskyard.storage.pool import AsyncConnection
 from taskyard.storage.sql import queries
@@ -41,7 +40,7 @@ class Unended:
     """Tasks of one pool, state and priority; the first of them is due, or runs, for `age` s."""
 
     pool: str
-    state: State
+    state: str
     priority: int
     count: int
     age: float
