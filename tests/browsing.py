@@ -11,6 +11,7 @@ from quart.typing import TestClientProtocol as HttpClient
 
 from taskyard import bootstrap
 from taskyard.api.app import create_app
+from taskyard.bootstrap.api import with_dashboard
 from taskyard.bootstrap.identity import open_identity
 from taskyard.core.principal import Scope, TenantId
 from taskyard.services.keys import KeyWish
@@ -31,7 +32,7 @@ async def application(settings: Settings) -> AsyncIterator[Quart]:
         open_parts(settings.database_url) as parts,
         open_identity(settings, parts.pool) as identity,
     ):
-        yield create_app(replace(parts, **identity))
+        yield create_app(with_dashboard(replace(parts, **identity), encrypted=False))
 
 
 async def make_key(settings: Settings, *scopes: Scope) -> str:

@@ -17,7 +17,7 @@ from taskyard.services.authenticate import Authenticator
 _FOR_ALL = frozenset({"", "/openapi.json", "/asyncapi.json", "/docs", "/problems/{code}"})
 _OPEN = frozenset({"/style.css"})
 _METRICS = "/metrics"
-_PAGES = "ui"  # a blueprint that looks itself whether somebody is logged in
+_PAGES = frozenset({"ui", "dashboard"})  # blueprints that look themselves who is logged in
 _IN_RULE = re.compile(r"<(?:\w+:)?(\w+)>")
 _BEARER = re.compile(r"bearer +([!-~]+)", re.IGNORECASE)  # RFC 6750, section 2.1
 
@@ -47,7 +47,7 @@ def register_auth(
     async def let_in() -> Response | None:
         method, path = asked()
         operation = operations.get((method, path))
-        if path in _OPEN or (operation and operation.scope is None) or request.blueprint == _PAGES:
+        if path in _OPEN or (operation and operation.scope is None) or request.blueprint in _PAGES:
             return None
         if path == _METRICS and may_scrape(request):
             return None

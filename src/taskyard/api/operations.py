@@ -84,6 +84,12 @@ OPERATIONS: tuple[Operation, ...] = (
             ("state", {"$ref": REFERENCE.format(name="State")}, "Only this state."),
             ("pool", SOUGHT, "Only this pool."),
             LABEL,
+            (
+                "error",
+                SOUGHT,
+                "Only tasks whose error has all these words in its code or message, the last or "
+                "its beginning. With encryption at rest, in its code alone.",
+            ),
             ("created_after", TIME, "Only tasks created at or after this time."),
             ("created_before", TIME, "Only tasks created before this time."),
             LIMIT,

@@ -31,6 +31,7 @@ from taskyard.services.place import place_of
 from taskyard.services.waiting import at_its_end
 from taskyard.storage import tasks as tasks_table
 from taskyard.storage.pool import borrowed
+from taskyard.storage.task_search import Search, find
 
 
 class Filters(msgspec.Struct, kw_only=True):
@@ -39,11 +40,24 @@ class Filters(msgspec.Struct, kw_only=True):
     type: str | None = None
     state: State | None = None
     pool: str | None = None
+    error: str | None = None
     labels: dict[str, str] = {}
     created_after: datetime | None = None
     created_before: datetime | None = None
     limit: int = PAGE
     before: TaskId | None = None
+
+    def search(self) -> Search:
+        """Return the same for the database, without the page."""
+        return Search(
+            type=self.type,
+            state=self.state,
+            pool=self.pool,
+            labels=self.labels,
+            error=self.error,
+            created_after=self.created_after,
+            created_before=self.created_before,
+        )
 
 
 def tasks_blueprint(parts: Parts) -> Blueprint:
@@ -69,20 +83,10 @@ def tasks_blueprint(parts: Parts) -> Blueprint:
     @blueprint.get("/v1/tasks")
     async def list_tasks() -> Response:
         filters = Filters(**read_query(request.args.items(multi=True), _READERS))
+        ids = await find(own(parts), filters.search(), before=filters.before, limit=filters.limit)
         async with borrowed(own(parts)) as connection:
-            found = await tasks_table.page(
-                connection,
-                before=filters.before,
-                task_type=filters.type,
-                state=filters.state,
-                pool=filters.pool,
-                labels=filters.labels,
-                created_after=filters.created_after,
-                created_before=filters.created_before,
-                limit=filters.limit,
-            )
-        more = len(found) == filters.limit
-        cursor = to_cursor(found[-1].id) if more else None
+            found = await tasks_table.these(connection, [task_id for task_id, _ in ids])
+        cursor = to_cursor(ids[-1][0]) if len(ids) == filters.limit else None
         return respond(TaskPage(items=[task_view(task) for task in found], next_cursor=cursor))
 
     @blueprint.post("/v1/tasks/<task>/cancel")
@@ -102,6 +106,7 @@ _READERS: Readers = {
     "type": as_text,
     "state": one_of(*State),
     "pool": as_text,
+    "error": as_text,
     "created_after": as_instant,
     "created_before": as_instant,
     "limit": as_limit,

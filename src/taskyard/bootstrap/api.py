@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -81,7 +82,7 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
         quotas = await enter(open_quotas(pool, routing(given).quota))
         pressure = Pressure(given.submit_target.total_seconds())
         await enter(beside(pressure.watch(), name="pressure"))
-        yield Parts(
+        parts = Parts(
             table=routing(given),
             prefix=given.prefix,
             amqp_url=given.amqp_url,
@@ -101,6 +102,24 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
             **await enter(open_identity(given, pool)),
             webhooks=webhook_policy(given),
         )
+        yield with_dashboard(parts, encrypted=ring.active is not None)
+
+
+def with_dashboard(parts: "Parts", *, encrypted: bool) -> "Parts":
+    """Return the parts with the dashboard's pages, where people may log in."""
+    from taskyard.api.errors import STATUS
+    from taskyard.ui import BrowserSessions, Yard, dashboard_blueprint
+
+    if not isinstance(parts.sessions, BrowserSessions):
+        return parts
+    yard = Yard(
+        pool=parts.pool,
+        table=parts.table,
+        catalog=parts.catalog,
+        publisher=parts.publisher,
+        encrypted=encrypted,
+    )
+    return replace(parts, pages=(*parts.pages, dashboard_blueprint(yard, parts.sessions, STATUS)))
 
 
 def _let_go(*everybody: Any) -> None:

@@ -169,8 +169,12 @@ def owned_by(connection: AsyncConnection) -> dict[str, Any]:
     """
     if (owner := connection.owner) is None:
         raise LookupError("the connection is on nobody's behalf")
-    types = None if owner.patterns is None else "|".join(map(topics.as_regex, owner.patterns))
-    return {"tenant": owner.tenant, "types": types}
+    return {"tenant": owner.tenant, "types": types_of(owner)}
+
+
+def types_of(owner: Owner) -> str | None:
+    """Return the regular expression on an owner's types, each with a dot behind it, if limited."""
+    return None if owner.patterns is None else "|".join(map(topics.as_regex, owner.patterns))
 
 
 async def connect(url: str, *, name: str, ring: KeyRing = NO_KEYS) -> AsyncConnection:

@@ -137,35 +137,10 @@ async def get(connection: AsyncConnection, task_id: TaskId, *, told: bool = Fals
         return await cursor.fetchone()
 
 
-async def page(
-    connection: AsyncConnection,
-    *,
-    before: TaskId | None,
-    task_type: str | None,
-    state: State | None,
-    pool: str | None,
-    labels: dict[str, str],
-    created_after: datetime | None,
-    created_before: datetime | None,
-    limit: int,
-) -> list[Task]:
-    """Return up to `limit` tasks, newest first, from just below the id `before`.
-
-    What cannot be opened says why in its place.
-    """
-    given = {
-        "before": before,
-        "type": task_type,
-        "state": state,
-        "pool": pool,
-        "labels": msgspec.json.encode(labels).decode() if labels else None,
-        "created_after": created_after,
-        "created_before": created_before,
-        "limit": limit,
-        **owned_by(connection),
-    }
+async def these(connection: AsyncConnection, ids: Sequence[TaskId]) -> list[Task]:
+    """Return these tasks, newest first; what cannot be opened says why in its place."""
     async with connection.cursor(row_factory=opened_row(Task, LISTED)) as cursor:
-        await cursor.execute(_SQL["list_tasks"], given)
+        await cursor.execute(_SQL["list_tasks"], {"ids": ids} | owned_by(connection))
         return await cursor.fetchall()
 
 

@@ -88,23 +88,15 @@ WHERE id = %(id)s AND tenant = %(tenant)s
   AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s);
 
 -- name: list_tasks
--- One page, newest first: UUIDv7 ids are in the order of their making.
+-- These, newest first: UUIDv7 ids are in the order of their making.
 SELECT id, tenant, type, pool, priority, state, reason, args, result, error, attempt,
        max_attempts, generation, error_count, crash_count, progress, labels, worker, created_at,
        due_at, expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at,
        notify_url, finish_by
 FROM tasks
-WHERE tenant = %(tenant)s
+WHERE id = ANY (%(ids)s) AND tenant = %(tenant)s
   AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s)
-  AND (%(before)s::uuid IS NULL OR id < %(before)s)
-  AND (%(type)s::text IS NULL OR type = %(type)s)
-  AND (%(state)s::text IS NULL OR state = %(state)s)
-  AND (%(pool)s::text IS NULL OR pool = %(pool)s)
-  AND (%(labels)s::jsonb IS NULL OR labels @> %(labels)s)
-  AND (%(created_after)s::timestamptz IS NULL OR created_at >= %(created_after)s)
-  AND (%(created_before)s::timestamptz IS NULL OR created_at < %(created_before)s)
-ORDER BY id DESC
-LIMIT %(limit)s;
+ORDER BY id DESC;
 
 -- name: list_events
 -- The history of one task, in order.

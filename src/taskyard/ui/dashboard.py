@@ -1,0 +1,22 @@
+"""The dashboard: its pages within their frame."""
+
+from collections.abc import Mapping
+
+from quart import Blueprint
+
+from taskyard.core.errors import TaskyardError
+from taskyard.ui.frame import framed_blueprint
+from taskyard.ui.sessions import BrowserSessions
+from taskyard.ui.task_page import serve_task
+from taskyard.ui.tasks_page import serve_tasks
+from taskyard.ui.yard import Yard
+
+
+def dashboard_blueprint(
+    yard: Yard, sessions: BrowserSessions, status: Mapping[type[TaskyardError], int]
+) -> Blueprint:
+    """Serve the dashboard; `status` is what the API answers an error with."""
+    blueprint = framed_blueprint(sessions, status)
+    serve_tasks(blueprint, yard)
+    serve_task(blueprint, yard)
+    return blueprint

@@ -1,0 +1,105 @@
+"""The search form: what was asked for, in an address, and what is wrong with it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from taskyard.core.states import State
+from taskyard.core.task import TaskId
+from taskyard.storage.task_search import Search
+
+FIELDS = ("id", "type", "state", "pool", "label", "error", "after", "before")
+_HEX = re.compile(r"[0-9a-f]{1,32}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A form as it was filled in. With `faults`, by field, nothing is searched."""
+
+    given: Mapping[str, str]
+    search: Search = field(default_factory=Search)
+    older: TaskId | None = None
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+    def query(self, **more: str) -> str:
+        """Return the query part of the address of this search, without a page."""
+        asked = {name: self.given[name] for name in FIELDS if self.given.get(name)}
+        return urlencode(asked | more)
+
+
+def read(args: Mapping[str, str]) -> Asked:
+    """Read what a browser sent; fields left empty do not matter."""
+    given = {name: text for name, each in args.items() if (text := each.strip())}
+    wanted: dict[str, Any] = {}
+    faults: dict[str, str] = {}
+    for name, reader in _READERS.items():
+        if name not in given:
+            continue
+        text = given[name]
+        try:
+            if "\0" in text:
+                raise ValueError("holds a NUL character")
+            wanted |= reader(text)
+        except ValueError as error:
+            faults[name] = str(error)
+    older = wanted.pop("older", None)
+    if faults:
+        return Asked(given=given, faults=faults)
+    return Asked(given=given, search=Search(**wanted), older=older)
+
+
+def _id(text: str) -> dict[str, Any]:
+    """An id or its beginning: all ids between it filled up with zeros and with ones."""
+    digits = text.lower().replace("-", "")
+    if not _HEX.fullmatch(digits):
+        raise ValueError("is neither an id nor the beginning of one")
+    return {
+        "first": TaskId(UUID(digits.ljust(32, "0"))),
+        "last": TaskId(UUID(digits.ljust(32, "f"))),
+    }
+
+
+def _state(text: str) -> dict[str, Any]:
+    if text not in set(State):
+        raise ValueError(f"is none of {', '.join(State)}")
+    return {"state": State(text)}
+
+
+def _label(text: str) -> dict[str, Any]:
+    key, colon, value = text.partition(":")
+    if not colon:
+        raise ValueError("must be written key:value")
+    return {"labels": {key.strip(): value.strip()}}
+
+
+def _instant(text: str) -> datetime:
+    """A time as a form has it, in UTC, or with an offset of its own."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("is not a time such as 2026-01-31T12:00") from None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def _older(text: str) -> dict[str, Any]:
+    try:
+        return {"older": TaskId(UUID(text))}
+    except ValueError:
+        raise ValueError("is not a page of this list") from None
+
+
+_READERS = {
+    "id": _id,
+    "type": lambda text: {"type": text},
+    "state": _state,
+    "pool": lambda text: {"pool": text},
+    "label": _label,
+    "error": lambda text: {"error": text},
+    "after": lambda text: {"created_after": _instant(text)},
+    "before": lambda text: {"created_before": _instant(text)},
+    "older": _older,
+}

@@ -1,0 +1,19 @@
+"""What the dashboard's pages look at."""
+
+from dataclasses import dataclass
+
+from taskyard.broker.publisher import Publisher
+from taskyard.core.routing import RoutingTable
+from taskyard.services.catalog import Catalog
+from taskyard.storage.pool import Pool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yard:
+    """Open resources of the API. `encrypted`: what errors say cannot be sought in the database."""
+
+    pool: Pool
+    table: RoutingTable
+    catalog: Catalog
+    publisher: Publisher
+    encrypted: bool = False
