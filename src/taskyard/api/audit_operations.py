@@ -13,9 +13,9 @@ AUDIT_OPERATIONS: tuple[Operation, ...] = (
         whole_tenant=True,
         tag="Audit",
         summary="List who did what, newest first",
-        description="What was done to tasks, webhooks, events, keys and sessions of this tenant, and to "
-        "its limits; submissions aside. Entries are never changed or removed, and each is chained to the one before: "
-        "`taskyard audit verify` proves it.",
+        description="What was done to tasks, webhooks, events, keys and sessions of this tenant, "
+        "and to its limits; submissions aside. Entries are never changed or removed, and each is "
+        "chained to the one before: `taskyard audit verify` proves it.",
         query=(
             ("actor", SOUGHT, "Only by them, such as `key:tk_3f9a…`."),
             ("action", {"enum": list(Action)}, "Only this."),

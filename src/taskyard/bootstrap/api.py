@@ -8,8 +8,8 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -117,6 +117,7 @@ def with_dashboard(parts: "Parts", *, encrypted: bool) -> "Parts":
         table=parts.table,
         catalog=parts.catalog,
         publisher=parts.publisher,
+        entry=parts.entry,
         encrypted=encrypted,
     )
     return replace(parts, pages=(*parts.pages, dashboard_blueprint(yard, parts.sessions, STATUS)))

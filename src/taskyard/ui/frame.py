@@ -7,10 +7,10 @@ from typing import Any, cast
 from quart import Blueprint, Response, g, render_template, request
 
 from taskyard.core.errors import Forbidden, TaskyardError
-from taskyard.core.principal import Principal, Scope
+from taskyard.core.principal import Scope
 from taskyard.storage.pool import OwnPool, Pool
 from taskyard.ui.assets import serve_assets
-from taskyard.ui.sessions import BrowserSessions, require_csrf
+from taskyard.ui.sessions import BrowserSessions, Session, require_csrf
 from taskyard.ui.words import FILTERS
 
 _ASSET = "dashboard.asset"
@@ -28,17 +28,9 @@ class Section:
 SECTIONS = (Section("Tasks", "/tasks"),)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Viewer:
-    """Who is logged in; `csrf` must come with every form."""
-
-    principal: Principal
-    csrf: str
-
-
-def viewer() -> Viewer:
+def viewer() -> Session:
     """Return who looks; the frame has let them in."""
-    return cast("Viewer", g.viewer)
+    return cast("Session", g.viewer)
 
 
 def own(pool: Pool) -> OwnPool:
@@ -69,14 +61,12 @@ def framed_blueprint(
     async def let_in() -> Response | None:
         if request.endpoint == _ASSET:
             return None
-        session = sessions.cookies.read(request.cookies)
-        principal = None if session is None else await sessions.current(session)
-        if session is None or principal is None:
+        if (session := await sessions.session_of(request)) is None:
             return redirect("/login")
-        g.viewer = Viewer(principal=principal, csrf=session.csrf)
+        g.viewer = session
         require(Scope.READ)
         if request.method == "POST":
-            require_csrf(session, (await request.form).get("csrf"))
+            require_csrf(session.csrf, (await request.form).get("csrf"))
         return None
 
     @blueprint.context_processor

@@ -41,7 +41,7 @@ def serve_actions(blueprint: Blueprint, yard: Yard) -> None:
         require(Scope.REPLAY)
         await replay(
             own(yard.pool), TaskId(task), ReplayRequest(),
-            table=yard.table, catalog=yard.catalog, now=datetime.now(UTC),
+            table=yard.table, catalog=yard.catalog, entry=yard.entry, now=datetime.now(UTC),
         )  # fmt: skip
         return _to(task, "replayed")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from taskyard.broker.publisher import Publisher
 from taskyard.core.routing import RoutingTable
 from taskyard.services.catalog import Catalog
+from taskyard.services.entry import Entry
 from taskyard.storage.pool import Pool
 
 
@@ -16,4 +17,5 @@ class Yard:
     table: RoutingTable
     catalog: Catalog
     publisher: Publisher
+    entry: Entry
     encrypted: bool = False
