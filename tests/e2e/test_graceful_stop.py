@@ -8,11 +8,11 @@ import httpx
 import psycopg
 import pytest
 
-from tests.stack import Gateway, deployment, gateway, until
+from tests.stack import Gateway, Json, gateway, until
 
 
 @pytest.mark.slow
-def test_requests_under_way_when_the_api_stops_are_answered() -> None:
+def test_requests_under_way_when_the_api_stops_are_answered(apart: Json) -> None:
     """SIGTERM to a loaded API: each request has a 202 or was never taken in; every 202 runs."""
     accepted: list[str] = []
     outcomes: Counter[str] = Counter()
@@ -29,7 +29,7 @@ def test_requests_under_way_when_the_api_stops_are_answered() -> None:
                 outcomes[str(response.status_code)] += 1
                 accepted.append(response.json()["id"])
 
-    with gateway(**deployment()) as yard:
+    with gateway(**apart) as yard:
         threads = [threading.Thread(target=submit, args=(yard,)) for _ in range(16)]
         for thread in threads:
             thread.start()

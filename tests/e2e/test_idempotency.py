@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from taskyard.client import Client, TaskyardProblem, Unreachable
-from tests.stack import Gateway, deployment, environment, gateway
+from tests.stack import Gateway, Json, environment, gateway
 
 UNKNOWN = {"code": "outcome-unknown", "title": "The outcome is not known", "status": 503}
 
@@ -129,17 +129,16 @@ def test_the_command_line_takes_a_key(yard: Gateway) -> None:
 
 
 @pytest.mark.slow
-def test_two_api_processes_make_one_task_of_one_key() -> None:
+def test_two_api_processes_make_one_task_of_one_key(apart: Json) -> None:
     """Twenty keys, each sent eight times at once over connections of their own."""
-    with gateway(TASKYARD_API_WORKERS="2", **deployment()) as yard:
+    with gateway(TASKYARD_API_WORKERS="2", **apart) as yard:
         keys = [f"key-{n}" for n in range(20)] * 8
 
         def post(key: str) -> bytes:
-            reply = httpx.post(
-                f"{yard.ready['api_url']}/v1/tasks",
+            reply = yard.http.post(
+                "/v1/tasks",
                 json={"type": "quick.echo", "args": {"value": key}},
-                headers={"Idempotency-Key": key, **yard.headers},
-                timeout=30,
+                headers={"Idempotency-Key": key, "Connection": "close"},
             )
             assert reply.status_code == 202, reply.text
             return reply.content

@@ -18,7 +18,7 @@ import psutil
 import psycopg
 import pytest
 
-from tests.stack import Gateway, deployment, gateway, until
+from tests.stack import Gateway, Json, gateway, until
 
 STREAM = {"Accept": "text/event-stream"}
 
@@ -140,15 +140,14 @@ def test_a_reader_that_does_not_read_is_dropped(yard: Gateway) -> None:
 
 
 @pytest.mark.slow
-def test_the_api_stops_at_once_though_many_wait_and_its_streams_go_on_after() -> None:
+def test_the_api_stops_at_once_though_many_wait_and_its_streams_go_on_after(apart: Json) -> None:
     """SIGTERM: who waits is answered, streams end, and resume in the next process."""
-    with gateway(**deployment()) as yard:
+    with gateway(**apart) as yard:
         statuses: list[int] = []
         tasks = [yard.submit("quick.echo", delay="1h")["id"] for _ in range(20)]
 
         def wait(task: str) -> None:
-            path = f"{yard.ready['api_url']}/v1/tasks/{task}?wait=60"
-            statuses.append(httpx.get(path, timeout=90, headers=yard.headers).status_code)
+            statuses.append(yard.http.get(f"/v1/tasks/{task}?wait=60", timeout=90).status_code)
 
         def watched() -> int:
             with psycopg.connect(yard.ready["database_url"]) as connection:

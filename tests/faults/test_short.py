@@ -64,8 +64,18 @@ def test_nothing_is_lost_while_faults_strike() -> None:
 
 def test_a_drill_that_is_interrupted_leaves_nothing_running() -> None:
     """Ctrl-C in the middle of a fault ends servers, stack and drill."""
-    # Given
-    command = [sys.executable, "-m", "taskyard", "drill", "--fault", "crash-postgres"]
+    # Given the first of ten faults, after a tenth of few tasks
+    command = [
+        sys.executable,
+        "-m",
+        "taskyard",
+        "drill",
+        "--fault",
+        "crash-postgres",
+        "--faults",
+        "10",
+    ]
+    command += ["--tasks", "110"]
     drill = subprocess.Popen(command, env=surroundings(), stderr=subprocess.PIPE, text=True)
     assert drill.stderr is not None
     told = []
