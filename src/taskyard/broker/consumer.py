@@ -207,7 +207,8 @@ class Consumer:
         result = queue.declaration_result
         if not result.consumer_count:
             return "the broker knows no consumer of the queue"
-        if result.message_count and not self._waiting:
+        # Whoever took all that is held may wait for room for hours.
+        if result.message_count and len(self._unacknowledged) < self._bounds.messages:
             return "messages are ready, but none is delivered"
         return ""
 

@@ -44,7 +44,8 @@ class Backlog:
         self._whole = Bound(waiting=0, most=largest)
         self._pools: dict[str, Bound] = {}
         self._since: Counter[str] = Counter()
-        self._grouped = 0
+        self._grouped: Counter[str] = Counter()
+        self._grouped_before: Counter[str] = Counter()
         self._full = False
 
     def admit(self, pool: str, priority: int) -> None:
@@ -65,22 +66,20 @@ class Backlog:
         for each in group:
             self._require(each, own)
             own[each.pool] += 1
-        self._since += own
-        self._grouped += len(group)
+        self._grouped += own
 
     def _require(self, demand: Demand, own: Counter[str]) -> None:
         pool, priority = demand.pool, demand.priority
-        if not self._whole.admits(priority, more=self._grouped, own=own.total()):
+        grouped = self._grouped + self._grouped_before
+        if not self._whole.admits(priority, more=grouped.total(), own=own.total()):
             raise self._all_full(priority)
-        bound = self._pools.get(pool)
-        if bound and not bound.admits(priority, more=self._since[pool], own=own[pool]):
+        bound, more = self._pools.get(pool), self._since[pool] + grouped[pool]
+        if bound and not bound.admits(priority, more=more, own=own[pool]):
             raise self._pool_full(pool, bound, priority)
 
     def leave(self, groups: Sequence[Sequence[Demand]]) -> None:
         """Take back groups that were let in and will not come."""
-        gone = Counter(each.pool for group in groups for each in group)
-        self._since -= gone
-        self._grouped = max(0, self._grouped - gone.total())
+        self._grouped -= Counter(each.pool for group in groups for each in group)
 
     def _all_full(self, priority: int) -> BacklogFull:
         return _full(self._whole, priority, f"{self._whole.waiting} tasks wait already")
@@ -101,13 +100,14 @@ class Backlog:
 
     async def look(self) -> None:
         """Count what waits, up to the bounds. Raises StorageUnavailable."""
+        # What was let in just before may not be stored yet, so it is remembered once more.
+        self._grouped_before, self._grouped = self._grouped, Counter()
         async with borrowed(self._pool) as connection:
             largest = self._whole.most
             waiting = await tasks.count_pending(connection, at_most=largest)
             found = await self._look_at_pools(connection)
         self._whole, self._pools = Bound(waiting=waiting, most=largest), found
         self._since.clear()
-        self._grouped = 0
         full = waiting >= largest
         if full != self._full:
             log.warning("backlog is full" if full else "backlog has room again", waiting=waiting)
