@@ -7,6 +7,7 @@ from uuid import UUID
 from quart import Blueprint, Response, request
 
 from taskyard.api.caller import own
+from taskyard.api.errors import come_again
 from taskyard.api.event_views import LoggedEventPage, event_replay_view, event_view
 from taskyard.api.parts import Parts
 from taskyard.api.query import PAGE, Readers, as_cursor, as_instant, as_limit, as_text, read_query
@@ -72,12 +73,13 @@ def event_log_blueprint(parts: Parts) -> Blueprint:
             wish,
             table=parts.table,
             catalog=parts.catalog,
+            entry=parts.entry,
             now=datetime.now(UTC),
             after=_after(wish),
         )
         cursor = to_cursor(report.last) if report.last else None
         view = event_replay_view(report, dry_run=wish.dry_run, next_cursor=cursor)
-        return respond(view, 200 if wish.dry_run else 202)
+        return respond(view, 200 if wish.dry_run else 202, come_again(report.stopped))
 
     return blueprint
 

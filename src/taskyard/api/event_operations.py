@@ -104,7 +104,8 @@ EVENT_OPERATIONS: tuple[Operation, ...] = (
         summary="Replay events",
         description="The rules of today fire again for the events that arrived in a time range, "
         "the oldest first, at most `limit`. Each replayed event has another generation: new tasks, "
-        "and dedupe keys of their own. A dry run (200) only tells what would be made.",
+        "and dedupe keys of their own. A dry run (200) only tells what would be made. Without "
+        "room for more in the backlog or a quota it stops; go on with `next_cursor`.",
         body={JSON: ReplayEventsRequest},
         example={
             "after": "2026-01-31T00:00:00Z",
@@ -115,7 +116,7 @@ EVENT_OPERATIONS: tuple[Operation, ...] = (
         status=202,
         also=(200,),
         answer=event_views.EventReplayView,
-        refusals={**UNREADABLE, 422: ("invalid-request",), **AWAY},
+        refusals={**UNREADABLE, 422: ("invalid-request",), **FULL},
     ),
     Operation(
         method="get",

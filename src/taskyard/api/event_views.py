@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from taskyard.api.errors import describe
+from taskyard.api.views import Problem
 from taskyard.core.events import EventState, ParkReason
 from taskyard.services.event_replay import EventReplayReport, ReplayEventsRequest
 from taskyard.services.inbox import Incoming, Intaken
@@ -112,7 +114,8 @@ class EventReplayView(msgspec.Struct, kw_only=True):
     """What a replay of events did or would do: `tasks` counts those of each type.
 
     For `unmatched` events no rule fires today, for `refused` ones a rule fails; both stay as they
-    were. With `next_cursor` the same request goes on.
+    were. With `next_cursor` the same request goes on. It was `stopped` where the backlog or a quota
+    had no room for more.
     """
 
     dry_run: bool
@@ -122,6 +125,7 @@ class EventReplayView(msgspec.Struct, kw_only=True):
     refused: int
     tasks: dict[str, int]
     next_cursor: str | None
+    stopped: Problem | None
 
 
 def receipt_view(given: Incoming, came: Intaken) -> EventReceipt:
@@ -207,6 +211,7 @@ def event_replay_view(
         refused=report.refused,
         tasks=dict(sorted(report.tasks.items())),
         next_cursor=next_cursor,
+        stopped=describe(report.stopped) if report.stopped else None,
     )
 
 

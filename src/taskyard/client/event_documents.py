@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from taskyard.client.documents import Json
+from taskyard.client.documents import Json, Problem
 
 
 class EventTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +112,8 @@ class EventReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a replay of events did or would do: `tasks` counts those of each type.
 
     For `unmatched` events no rule fires today, for `refused` ones a rule fails; both stay as they
-    were. With `next_cursor` the same request goes on.
+    were. With `next_cursor` the same request goes on. It was `stopped` where the backlog or a quota
+    had no room for more.
     """
 
     dry_run: bool
@@ -122,3 +123,4 @@ class EventReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     refused: int
     tasks: dict[str, int]
     next_cursor: str | None
+    stopped: Problem | None

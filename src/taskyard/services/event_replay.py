@@ -4,19 +4,22 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from taskyard.core.audit import Action
-from taskyard.core.errors import Fault, InvalidRequest
+from taskyard.core.errors import Fault, InvalidRequest, TaskyardError
 from taskyard.core.events import EventKey, EventState
 from taskyard.core.retention import first_id_at
 from taskyard.core.routing import RoutingTable
 from taskyard.services import audit
 from taskyard.services.catalog import Catalog
+from taskyard.services.entry import Entry
 from taskyard.services.event_document import to_event
+from taskyard.services.event_entry import demands
 from taskyard.services.event_filter import MOST_REPLAYED, Instant, type_regex
 from taskyard.services.field_types import TopicPattern
 from taskyard.services.fire import Decision, decide, event_tasks, store_fired
@@ -43,7 +46,10 @@ class ReplayEventsRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=Tr
 
 @dataclass(slots=True, kw_only=True)
 class EventReplayReport:
-    """What a replay of events did or would do: `last` is where to go on, if there may be more."""
+    """What a replay of events did or would do: `last` is where to go on, if there may be more.
+
+    It was `stopped` where there was no room for the tasks of the next one.
+    """
 
     events: int = 0
     fired: int = 0
@@ -51,6 +57,7 @@ class EventReplayReport:
     refused: int = 0
     tasks: Counter[str] = field(default_factory=Counter)
     last: EventKey | None = None
+    stopped: TaskyardError | None = None
 
 
 async def replay_events(
@@ -59,13 +66,14 @@ async def replay_events(
     *,
     table: RoutingTable,
     catalog: Catalog,
+    entry: Entry,
     now: datetime,
     after: EventKey | None,
 ) -> EventReplayReport:
     """Fire the rules again for recorded events, the oldest first, from above the key `after`.
 
     Every 500 are a transaction of their own. What no rule fires for stays as it is. Raises
-    InvalidRequest, StorageUnavailable.
+    InvalidRequest, StorageUnavailable; BacklogFull and QuotaExceeded when nothing could be fired.
     """
     if wish.before <= wish.after:
         fault = Fault("/before", "is not later than after, so there is nothing between")
@@ -73,25 +81,29 @@ async def replay_events(
     matching = type_regex(wish.match, "/match")
     # Nothing is at the very first key of a millisecond: the rest of a UUIDv7 is never all zero.
     low = after or EventKey(first_id_at(wish.after))
-    until = EventKey(first_id_at(wish.before))
+    walk = partial(inbox.walk, until=EventKey(first_id_at(wish.before)), matching=matching)
+    judge = partial(_decide, table=table, catalog=catalog, now=now)
     report = EventReplayReport()
-    while report.events < wish.limit:
+    while report.events < wish.limit and not report.stopped:
         some = min(_ROWS_AT_ONCE, wish.limit - report.events)
+        if not wish.dry_run:
+            # Room is taken over another connection, so nothing may be locked meanwhile.
+            async with borrowed(pool) as connection:
+                coming = await walk(connection, after=low, limit=some)
+            groups = [demands(judge(each)) for each in coming]
+            admission = await entry.let_in(pool.owner.tenant, groups)
+            if admission.refusal:
+                some, report.stopped = admission.granted, admission.refusal
+            if report.stopped and not report.fired and not any(groups[:some]):
+                raise report.stopped
         async with borrowed(pool) as connection, connection.transaction():
-            found = await inbox.walk(
-                connection,
-                after=low,
-                until=until,
-                matching=matching,
-                limit=some,
-                keep=not wish.dry_run,
-            )
-            decided = [(each, _decide(each, table, catalog, now)) for each in found]
+            found = await walk(connection, after=low, limit=some, keep=not wish.dry_run)
+            decided = [(each, judge(each)) for each in found]
             if not wish.dry_run:
                 await _fire(connection, decided)
                 await _record(connection, wish, found)
         _count(report, decided)
-        if len(found) < some:
+        if not found or len(found) < some:
             return report
         low = report.last = found[-1].key
     return report

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from taskyard.core.errors import EventNotFound, InvalidRequest
+from taskyard.core.errors import EventNotFound, InvalidRequest, QuotaExceeded
 from taskyard.core.events import EventKey, ParkReason, Publisher
+from taskyard.core.quotas import Quota
 from taskyard.core.routing import RoutingTable
 from taskyard.services.catalog import Catalog
 from taskyard.services.cloudevents import STRUCTURED, Delivery
+from taskyard.services.entry import Entry
 from taskyard.services.event_filter import ParkedFilter
 from taskyard.services.event_replay import (
     EventReplayReport,
@@ -23,7 +25,7 @@ from taskyard.services.parked_events import ReplayParkedRequest, replay_one, rep
 from taskyard.services.retain import forget_events
 from taskyard.storage.pool import Pool, open_pool
 from tests.events import THUMBNAILS, Connection, event, rows, structured, table
-from tests.own import own
+from tests.own import entry_of, own
 
 HOUR = timedelta(hours=1)
 COUNT = "SELECT count(*) FROM tasks"
@@ -46,12 +48,20 @@ async def arrive(pool: Pool, routing: RoutingTable, *documents: Any) -> None:
     await ingest.take_in([ingest.look(each, now=datetime.now(UTC)) for each in given])
 
 
-async def replay(pool: Pool, routing: RoutingTable, **changes: Any) -> EventReplayReport:
+async def replay(
+    pool: Pool, routing: RoutingTable, entry: Entry | None = None, **changes: Any
+) -> EventReplayReport:
     now = datetime.now(UTC)
     wish = ReplayEventsRequest(**{"after": now - HOUR, "before": now + HOUR, **changes})
     return await replay_events(
-        own(pool), wish, table=routing, catalog=Catalog(), now=now, after=None
-    )
+        own(pool),
+        wish,
+        table=routing,
+        catalog=Catalog(),
+        entry=entry or entry_of(pool),
+        now=now,
+        after=None,
+    )  # fmt: skip
 
 
 async def replay_all(pool: Pool, routing: RoutingTable, **changes: Any) -> Any:
@@ -76,6 +86,34 @@ async def test_a_replay_fires_again_as_another_generation(
     assert await rows(connection, named) == await rows(
         connection, "SELECT id::text FROM tasks ORDER BY 1"
     )
+
+
+async def test_a_replay_stops_where_there_is_no_room_for_more(
+    connection: Connection, pool: Pool
+) -> None:
+    """What was fired stays so, and the next one goes on from there; without room, it is refused."""
+    # Given five events and room for two tasks
+    routing, now = table(THUMBNAILS), datetime.now(UTC)
+    await arrive(pool, routing, *(event(n) for n in range(5)))
+    await connection.execute("DELETE FROM tasks")
+    entry = entry_of(pool, quota=Quota(queued=2))
+    # When they are replayed
+    report = await replay(pool, routing, entry)
+    # Then two fire, and the report says why not the others
+    assert (report.events, report.fired) == (2, 2)
+    assert isinstance(report.stopped, QuotaExceeded)
+    with pytest.raises(QuotaExceeded):
+        await replay(pool, routing, entry)
+    assert await rows(connection, COUNT) == [2]
+    # When there is room, then the others fire once
+    wish = ReplayEventsRequest(after=now - HOUR, before=now + HOUR)
+    rest = await replay_events(
+        own(pool), wish, table=routing, catalog=Catalog(), entry=entry_of(pool), now=now,
+        after=report.last,
+    )  # fmt: skip
+    assert (rest.fired, rest.stopped) == (3, None)
+    generations = "SELECT id, generation FROM inbox_events ORDER BY id"
+    assert await rows(connection, generations) == [(f"e{n}", 2) for n in range(5)]
 
 
 async def test_a_dry_run_tells_the_same_and_changes_nothing(
@@ -109,7 +147,13 @@ async def test_a_replay_keeps_to_its_range_its_pattern_and_its_limit(
     assert report.events == 3
     wish = ReplayEventsRequest(after=now - HOUR, before=now + HOUR, match="*.0")
     rest = await replay_events(
-        own(pool), wish, table=routing, catalog=Catalog(), now=now, after=report.last
+        own(pool),
+        wish,
+        table=routing,
+        catalog=Catalog(),
+        entry=entry_of(pool),
+        now=now,
+        after=report.last,
     )
     assert rest.events == 2
     assert await rows(connection, COUNT) == [20]
