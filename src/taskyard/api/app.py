@@ -23,6 +23,7 @@ from taskyard.api.parked_events import parked_events_blueprint
 from taskyard.api.parts import Parts
 from taskyard.api.quotas import register_quotas
 from taskyard.api.resources import resources_blueprint
+from taskyard.api.sessions import sessions_blueprint
 from taskyard.api.statistics import statistics_blueprint
 from taskyard.api.streams import streams_blueprint
 from taskyard.api.submit import submit_blueprint
@@ -66,6 +67,7 @@ def create_app(parts: Parts) -> Quart:
         parked_events_blueprint(parts),
         yard_blueprint(parts),
         audit_blueprint(parts),
+        sessions_blueprint(parts),
         resources_blueprint(parts),
         statistics_blueprint(parts),
         metrics_blueprint(parts),

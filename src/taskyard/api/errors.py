@@ -36,6 +36,7 @@ STATUS: dict[type[TaskyardError], int] = {
     errors.PoolNotFound: 404,
     errors.WebhookNotFound: 404,
     errors.DeliveryNotFound: 404,
+    errors.SessionNotFound: 404,
     errors.WebhookDisabled: 409,
     errors.EventNotFound: 404,
     errors.TooLate: 409,

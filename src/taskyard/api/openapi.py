@@ -14,6 +14,7 @@ from taskyard.api import (
     event_views,
     order_operations,
     resource_views,
+    session_views,
     statistics_views,
     stream_views,
     views,
@@ -58,6 +59,7 @@ def document() -> Json:
         *stream_views.SCHEMAS,
         *webhook_views.SCHEMAS,
         *audit_views.SCHEMAS,
+        *session_views.SCHEMAS,
         *why_views.SCHEMAS,
     ]
     _, components = msgspec.json.schema_components(kinds, ref_template=REFERENCE)

@@ -21,6 +21,7 @@ from taskyard.api.operation import (
 )
 from taskyard.api.order_operations import ORDER_OPERATIONS
 from taskyard.api.resource_operations import RESOURCE_OPERATIONS
+from taskyard.api.session_operations import SESSION_OPERATIONS
 from taskyard.api.statistics_operations import STATISTICS_OPERATIONS
 from taskyard.api.stream_operations import STREAM_OPERATIONS
 from taskyard.api.webhook_operations import WEBHOOK_OPERATIONS
@@ -156,6 +157,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *WEBHOOK_OPERATIONS,
     *EVENT_OPERATIONS,
     *AUDIT_OPERATIONS,
+    *SESSION_OPERATIONS,
     *RESOURCE_OPERATIONS,
     *STATISTICS_OPERATIONS,
     Operation(

@@ -20,6 +20,7 @@ from taskyard.bootstrap.events import rehearse_rules, try_events
 from taskyard.bootstrap.keys import create_key, first_key, list_keys, revoke_key, rotate_key
 from taskyard.bootstrap.process import run_until_signal
 from taskyard.bootstrap.roles import run_dispatcher, run_ingest, run_worker
+from taskyard.bootstrap.sessions import end_sessions, list_sessions
 from taskyard.bootstrap.surroundings import (
     ADMIN_KEY,
     KEY_PEPPER,
@@ -46,9 +47,11 @@ __all__ = [
     "child_environment",
     "create_key",
     "encryption_status",
+    "end_sessions",
     "examine",
     "first_key",
     "list_keys",
+    "list_sessions",
     "list_tenants",
     "migrate_database",
     "open_api",

@@ -16,6 +16,7 @@ from taskyard.cli.events import events
 from taskyard.cli.keys import keys
 from taskyard.cli.report import console, exits_cleanly
 from taskyard.cli.resources import resources
+from taskyard.cli.sessions import sessions
 from taskyard.cli.tenants import tenants
 from taskyard.cli.topology import topology
 from taskyard.cli.watch import watch
@@ -45,6 +46,7 @@ app.add_typer(events, name="events")
 app.add_typer(audit, name="audit")
 app.add_typer(encryption, name="encryption")
 app.add_typer(keys, name="keys")
+app.add_typer(sessions, name="sessions")
 app.add_typer(tenants, name="tenants")
 app.add_typer(webhooks, name="webhooks")
 

@@ -13,6 +13,8 @@ from quart.typing import TestClientProtocol as HttpClient
 from taskyard.api.operation import Operation
 from taskyard.api.operations import OPERATIONS
 from taskyard.core.principal import Principal, Scope, TenantId
+from taskyard.core.session import ByIssuer
+from taskyard.services.sessions import Sessions
 from taskyard.services.webhook_policy import WebhookPolicy
 from taskyard.storage.pool import AsyncConnection
 from tests.application import Keyring, client_of, open_parts
@@ -84,7 +86,7 @@ class Yard:
 
 @pytest.fixture
 async def yard(database_url: str, connection: AsyncConnection) -> AsyncIterator[Yard]:
-    """Tenant one has a dead letter, a webhook with a delivery, an event and a parked one."""
+    """Tenant one has a dead letter, a webhook with a delivery, events, and a session."""
     policy = WebhookPolicy(notify_secret=SECRET)
     known = {"one": principal("one"), "two": principal("two"), "cats": principal("one", "cat.*")}
     async with open_parts(database_url, authenticator=Keyring(**known), webhooks=policy) as parts:
@@ -99,11 +101,15 @@ async def yard(database_url: str, connection: AsyncConnection) -> AsyncIterator[
         status, sent = await yard.ask("one", "post", "/v1/events", event(1), EVENTS)
         assert status == 202, sent
         [(key,)] = await (await connection.execute("SELECT key FROM inbox_events")).fetchall()
+        sessions = Sessions(parts.pool, issuers=("i",), clock=lambda: 0.0)
+        await sessions.begin(known["one"], ByIssuer("i"), "secret")
+        [(session,)] = await (await connection.execute("SELECT id FROM sessions")).fetchall()
         yard.has.update(
             task=made["id"],
             webhook=webhook["id"],
             delivery=json.loads(test)["id"],
             key=str(key),
+            session=str(session),
         )
         yield yard
 

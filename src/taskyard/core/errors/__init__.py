@@ -22,6 +22,7 @@
     │   ├── PoolNotFound             pool-not-found
     │   ├── WebhookNotFound          webhook-not-found
     │   ├── DeliveryNotFound         delivery-not-found
+    │   ├── SessionNotFound          session-not-found
     │   ├── WebhookDisabled          webhook-disabled
     │   ├── NotFeasible              not-feasible
     │   ├── AlreadyStarted           already-started
@@ -79,6 +80,7 @@ from taskyard.core.errors.request import (
     MalformedBody,
     PayloadTooLarge,
     PoolNotFound,
+    SessionNotFound,
     Unauthenticated,
     UnknownTaskType,
     UnsupportedMediaType,
@@ -109,7 +111,7 @@ __all__ = [
     "IssuerUnavailable", "Limited", "MalformedBody", "Misconfigured", "NotFeasible",
     "NotReplayable", "OutcomeUnknown", "Overloaded", "PayloadTooLarge", "PoolNotFound",
     "QuotaExceeded", "RateLimited", "Refused", "SchemaOutdated", "SealBroken",
-    "StorageUnavailable", "TaskGone", "TaskNotFound", "TaskyardError", "TooLate",
+    "SessionNotFound", "StorageUnavailable", "TaskGone", "TaskNotFound", "TaskyardError", "TooLate",
     "TopologyMissing", "Unauthenticated", "Unavailable", "UnknownTaskType",
     "UnsupportedMediaType", "WebhookDisabled", "WebhookNotFound",
 ]  # fmt: skip

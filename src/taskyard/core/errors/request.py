@@ -84,3 +84,10 @@ class PoolNotFound(Refused):
 
     code = "pool-not-found"
     title = "The pool was not found"
+
+
+class SessionNotFound(Refused):
+    """You have no open session with this id. See GET /v1/sessions."""
+
+    code = "session-not-found"
+    title = "The session was not found"
