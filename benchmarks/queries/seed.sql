@@ -13,7 +13,7 @@ INSERT INTO tasks (
     error_count, crash_count, created_at, due_at, publish_at, queued_at, started_at, finished_at,
     lease_token, lease_expires_at, worker, labels, args, result, error)
 SELECT id, (ARRAY['default', 'north', 'south'])[1 + dice[2] %% 3], kind.type, kind.pool,
-       CASE WHEN dice[3] < 40_000 THEN 4 ELSE dice[3] %% 10 END, life.state,
+       CASE WHEN dice[3] < 40000 THEN 4 ELSE dice[3] %% 10 END, life.state,
        CASE life.state WHEN 'expired' THEN 'not started in time'
                        WHEN 'cancelled' THEN 'cancelled by its owner' END,
        life.attempts, 3, life.events,
@@ -21,7 +21,7 @@ SELECT id, (ARRAY['default', 'north', 'south'])[1 + dice[2] %% 3], kind.type, ki
        CASE WHEN life.state = 'quarantined' THEN life.attempts ELSE 0 END,
        at,
        CASE WHEN life.state IN ('scheduled', 'retrying')
-            THEN %(until)s + (1 + dice[4] %% 86_400) * interval '1 second' ELSE at END,
+            THEN %(until)s + (1 + dice[4] %% 86400) * interval '1 second' ELSE at END,
        at,
        CASE WHEN life.state = 'queued' OR life.attempts > 0 THEN at + interval '20 ms' END,
        CASE WHEN life.attempts > 0 THEN at + waited END,
@@ -44,7 +44,7 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT %(until)s - (%(tasks)s - n + 1) * %(span)s::interval / %(tasks)s AS at,
            (20 + dice[7] %% 400) * interval '1 ms' AS waited,
-           (5 + dice[8] %% 2_000) * interval '1 ms' AS ran) AS times
+           (5 + dice[8] %% 2000) * interval '1 ms' AS ran) AS times
 CROSS JOIN LATERAL (
     SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0')
             || '7' || substr(digest, 1, 3) || '8' || substr(digest, 4, 15))::uuid AS id) AS named
@@ -55,12 +55,12 @@ CROSS JOIN LATERAL (
     FROM (SELECT 1 + dice[1] %% 4 AS which) AS picked) AS kind
 JOIN seeded_lives AS life ON life.state = coalesce(%(only)s, CASE
     WHEN n > %(tasks)s - %(open)s THEN CASE
-        WHEN dice[1] < 52_000 THEN 'pending' WHEN dice[1] < 62_000 THEN 'scheduled'
-        WHEN dice[1] < 64_500 THEN 'retrying' WHEN dice[1] < 65_200 THEN 'queued'
+        WHEN dice[1] < 52000 THEN 'pending' WHEN dice[1] < 62000 THEN 'scheduled'
+        WHEN dice[1] < 64500 THEN 'retrying' WHEN dice[1] < 65200 THEN 'queued'
         ELSE 'running' END
     ELSE CASE
-        WHEN dice[1] < 59_000 THEN 'succeeded' WHEN dice[1] < 63_000 THEN 'failed'
-        WHEN dice[1] < 64_500 THEN 'cancelled' WHEN dice[1] < 65_100 THEN 'expired'
+        WHEN dice[1] < 59000 THEN 'succeeded' WHEN dice[1] < 63000 THEN 'failed'
+        WHEN dice[1] < 64500 THEN 'cancelled' WHEN dice[1] < 65100 THEN 'expired'
         ELSE 'quarantined' END
     END)
 ORDER BY n;

@@ -130,7 +130,7 @@ async def rooms(
     connection: AsyncConnection, pools: Sequence[str], *, unknown: int
 ) -> dict[str, int]:
     """Return how much more the broker may hold of each pool; -1 where tasks wait for room."""
-    given = {"pools": list(pools), "unknown": unknown}
+    given = {"pools": list(pools), "unknown": unknown, "lines": _MOST_LINES}
     return dict(await (await connection.execute(_SQL["read_rooms"], given)).fetchall())
 
 

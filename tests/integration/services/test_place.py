@@ -48,6 +48,15 @@ async def test_the_more_urgent_go_before_and_the_less_urgent_do_not(
     assert await ahead(connection, level=0) == 57
 
 
+async def test_what_is_not_due_goes_before_nobody(connection: Connection) -> None:
+    """As a replay with a rate leaves them: pending, and their turn comes tomorrow."""
+    for tenant in (ONE, TWO):
+        await store(connection, tenant, 100, hold=3600.0)
+        await store(connection, tenant, 3, hold=5.0)
+        await store(connection, tenant, 2, priority=9, hold=3600.0)
+    assert await ahead(connection) == 3 + 3
+
+
 async def test_a_task_in_the_line_counts_those_before_it(connection: Connection) -> None:
     """Also of those that came in the same instant."""
     rows = await store(connection, ONE, 10)

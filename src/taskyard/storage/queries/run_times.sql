@@ -73,7 +73,9 @@ FROM pool_windows;
 -- How many wake-ups of a pool go before one of a tenant and level, that is in line since `since`
 -- (null: it is the last). Of lines that take turns with it only as many count as have a turn before
 -- it. Each is counted up to a bound, and so are the lines; a line longer than that is taken to go on
--- for as many turns as it has before this one.
+-- for as many turns as it has before this one. What is not due yet goes before nobody, but for what
+-- an API process holds for a few seconds to publish it by itself. Lines are ranges of the index: see
+-- read_lines in windows.sql.
 WITH RECURSIVE found AS (
     (SELECT tenant, priority + boost AS level FROM tasks
      WHERE state = 'pending' AND pool = %(pool)s
@@ -91,12 +93,17 @@ WITH RECURSIVE found AS (
 ), own AS MATERIALIZED (
     SELECT (SELECT count(*) FROM (
                 SELECT FROM tasks
-                WHERE state = 'pending' AND pool = %(pool)s AND tasks.tenant = %(tenant)s
-                  AND priority + boost = %(level)s::smallint
-                  AND publish_at <= coalesce(%(since)s, 'infinity'::timestamptz)
+                WHERE state = 'pending'
+                  AND (pool, tasks.tenant, priority + boost)
+                      >= (%(pool)s, %(tenant)s, %(level)s::smallint)
+                  AND (pool, tasks.tenant, priority + boost, publish_at)
+                      <= (%(pool)s, %(tenant)s, %(level)s::smallint,
+                          coalesce(%(since)s, now() + interval '10 seconds'))
                   AND (publish_at < coalesce(%(since)s, 'infinity'::timestamptz)
                        OR id < %(id)s::uuid)
-                ORDER BY publish_at LIMIT %(most)s) AS before) AS ahead,
+                ORDER BY pool, tasks.tenant, priority + boost, publish_at
+                LIMIT %(most)s) AS before)
+               AS ahead,
            coalesce((SELECT weight FROM tenants WHERE name = %(tenant)s), 1) AS weight
 )
 SELECT (SELECT count(*) FROM (
@@ -113,9 +120,13 @@ SELECT (SELECT count(*) FROM (
            CROSS JOIN LATERAL (
                SELECT count(*) AS ahead FROM (
                    SELECT FROM tasks
-                   WHERE state = 'pending' AND pool = %(pool)s AND tasks.tenant = lines.tenant
-                     AND priority + boost = lines.level
-                   ORDER BY publish_at LIMIT %(most_of_others)s) AS before
+                   WHERE state = 'pending'
+                     AND (pool, tasks.tenant, priority + boost)
+                         >= (%(pool)s, lines.tenant, lines.level)
+                     AND (pool, tasks.tenant, priority + boost, publish_at)
+                         <= (%(pool)s, lines.tenant, lines.level, now() + interval '10 seconds')
+                   ORDER BY pool, tasks.tenant, priority + boost, publish_at
+                   LIMIT least(%(most_of_others)s, turns.most)) AS before
            ) AS counted
            WHERE lines.level >= %(level)s
              AND NOT (lines.level = %(level)s AND lines.tenant = %(tenant)s)), 0)::bigint AS ahead
