@@ -1,5 +1,7 @@
 """GET /metrics and GET /v1/statistics, as a Prometheus and as a person asks."""
 
+import shutil
+import subprocess
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
 from typing import Any
@@ -82,7 +84,7 @@ async def test_what_was_accepted_is_shown(parts: Parts) -> None:
     assert sample(found, "taskyard_backlog_oldest_seconds", **waits) >= 0
     asked = {"method": "POST", "route": "/v1/tasks", "status": "202"}
     assert sample(found, "taskyard_http_requests_total", **asked) == 3
-    asked = {"method": "GET", "route": "/v1/tasks/{task_id}", "status": "404"}
+    asked = {"method": "GET", "route": "/v1/tasks/{task}", "status": "404"}
     assert sample(found, "taskyard_http_requests_total", **asked) == 1
     assert sample(found, "taskyard_http_request_seconds_count", route="/v1/tasks") == 3
     assert sample(found, "taskyard_commit_tasks_sum") == 3
@@ -95,8 +97,13 @@ async def test_the_older_format_is_there_for_who_asks_for_nothing(parts: Parts) 
     """As curl does, and older scrapers."""
     response = await client_of(parts).get("/metrics")
     assert response.content_type == "text/plain; version=0.0.4; charset=utf-8"
-    names = {family.name for family in plain((await response.get_data()).decode())}
+    text = await response.get_data()
+    names = {family.name for family in plain(text.decode())}
     assert {"taskyard_tasks_ended", "taskyard_run_seconds", "taskyard_database_up"} <= names
+    if shutil.which("promtool"):
+        check = ["promtool", "check", "metrics"]
+        done = subprocess.run(check, input=text, capture_output=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 @pytest.mark.parametrize(
