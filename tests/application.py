@@ -17,6 +17,7 @@ from taskyard.broker.wakeup import exchange_name
 from taskyard.core.principal import DEFAULT_TENANT, Principal, Scope
 from taskyard.core.routing import Pool, RoutingTable
 from taskyard.dev.processes import free_port
+from taskyard.process_metrics import ProcessMetrics
 from taskyard.services.catalog import Catalog
 from taskyard.services.entry import Entry
 from taskyard.services.fresh import open_fresh
@@ -80,11 +81,16 @@ async def open_parts(
         pool = await enter(open_pool(database_url, name="tests", size=4))
         publisher = await enter(open_publisher(nowhere, exchange_name("none")))
         fresh = await enter(open_fresh(publisher=publisher, pool=pool))
-        intake = await enter(open_intake(pool, fresh, largest_backlog=100_000, table=table))
+        metrics = ProcessMetrics()
+        intake = await enter(
+            open_intake(
+                pool, fresh, largest_backlog=100_000, table=table, on_commit=metrics.committed
+            )
+        )
         quotas = await enter(open_quotas(pool, table.quota))
         parts = Parts(
             table=table, prefix="none", amqp_url=nowhere, pool=pool, publisher=publisher,
-            intake=intake, fresh=fresh,
+            intake=intake, fresh=fresh, metrics=metrics,
             catalog=Catalog(), waiting=await enter(open_waiting(pool, database_url)),
             stream=await enter(open_stream(pool)), watch=await enter(open_watch(pool)),
             quotas=quotas, entry=Entry(pool, backlog=intake.backlog, quotas=quotas),

@@ -1,4 +1,4 @@
-"""Logs are data: a constant message and bound values, JSON for machines, lines for people.
+"""Logs are data: a constant message and bound values, ECS for machines, lines for people.
 
 Secrets are cut out of every line once it is rendered, so nothing can bring one in behind that.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from taskyard import ecs
 from taskyard.redaction import redactor
 
 
@@ -28,7 +29,7 @@ def configure(*, log_format: str, level: str, role: str, secrets: Iterable[str] 
         structlog.stdlib.add_logger_name,
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info if not human else _keep,
+        ecs.describe_faults if not human else _keep,
     ]
     renderer: Any = (
         structlog.dev.ConsoleRenderer(
@@ -43,7 +44,11 @@ def configure(*, log_format: str, level: str, role: str, secrets: Iterable[str] 
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _keep if human else ecs.as_ecs,
+                render,
+            ],
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)

@@ -22,6 +22,7 @@ from taskyard.api.order import order_blueprint
 from taskyard.api.parked_events import parked_events_blueprint
 from taskyard.api.parts import Parts
 from taskyard.api.quotas import register_quotas
+from taskyard.api.request_ids import register_request_ids
 from taskyard.api.resources import resources_blueprint
 from taskyard.api.sessions import sessions_blueprint
 from taskyard.api.statistics import statistics_blueprint
@@ -40,6 +41,7 @@ def create_app(parts: Parts) -> Quart:
     app.request_class = bounded_request(limits(parts.table))
     app.asgi_app = fronted(app.asgi_app, parts.pressure, parts.metrics.shed)  # type: ignore[assignment, arg-type, method-assign]
     app.url_map.merge_slashes = False
+    register_request_ids(app)
     register_measuring(app, parts.metrics)
     register_errors(app)
     register_headers(app)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import psycopg
+from structlog.contextvars import bound_contextvars
 
 from taskyard.core.lease import Lease
 from taskyard.storage import attempts, memos
@@ -162,7 +163,8 @@ def running(runtime: Runtime, lease: Lease) -> Iterator[Running]:
     it = Running(runtime, lease, Effects(runtime, lease), Spoken(runtime, lease))
     token = _running.set(it)
     try:
-        yield it
+        with bound_contextvars(task_id=str(lease.id), task_type=lease.type, attempt=lease.attempt):
+            yield it
     finally:
         _running.reset(token)
         it.effects.undo()
