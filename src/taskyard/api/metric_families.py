@@ -20,6 +20,10 @@ _Key = tuple[str, ...]
 _KeyOf = Callable[[Total], _Key]
 
 
+def _by_pool(total: Total) -> _Key:
+    return (total.pool,)
+
+
 def _by_type(total: Total) -> _Key:
     return total.pool, total.type
 
@@ -63,12 +67,14 @@ _HISTOGRAMS = (
         "Time from when a task was due until the broker had its wake-up.",
         (Change.DISPATCHED,),
         ("pool",),
-        lambda total: (total.pool,),
+        _by_pool,
     ),
     _Shown(
         "taskyard_queue_wait_seconds",
         "Time from when a task was due until an attempt began.",
         (Change.STARTED,),
+        ("pool",),
+        _by_pool,
     ),
     _Shown("taskyard_run_seconds", "Time that an attempt ran, however it ended.", RUNS),
 )

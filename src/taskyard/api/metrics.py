@@ -1,5 +1,6 @@
 """GET /metrics: the whole yard from Postgres, and what the API's processes count of themselves."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
@@ -33,7 +34,9 @@ def metrics_blueprint(parts: Parts) -> Blueprint:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(_Given(await _families(parts)))
         encode, media_type = choose_encoder(request.headers.get("Accept", ""))
-        return Response(encode(registry), content_type=media_type)
+        # Beside the event loop: with many types it takes as long as some submissions.
+        text = await asyncio.to_thread(encode, registry)
+        return Response(text, content_type=media_type)
 
     return blueprint
 

@@ -17,8 +17,8 @@ from taskyard.storage.statistics import Asked, Point, Standing, Total, Unended
 COUNT_EVERY = 1.0  # seconds
 KEPT = timedelta(days=90)
 MOST_STEPS = 2_000
-_MOST_ROWS = 50_000
-_CHANGES_AT_ONCE = 2_000
+_MOST_ROWS = 20_000
+_CHANGES_AT_ONCE = 5_000
 _MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
@@ -109,7 +109,11 @@ async def series(
             type=of_type,
             **owner,
         )
-        return await statistics.series(connection, asked, limit=_MOST_ROWS)
+        found = await statistics.series(connection, asked, limit=_MOST_ROWS + 1)
+    if len(found) > _MOST_ROWS:
+        what = f"gives more than {_MOST_ROWS} rows; take a longer one, or name a pool or a type"
+        raise InvalidRequest("the answer is too large", faults=(Fault("?step", what),))
+    return found
 
 
 def _faults(since: datetime, until: datetime, step: timedelta) -> list[Fault]:

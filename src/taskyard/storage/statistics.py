@@ -93,6 +93,7 @@ async def count_changes(
                 "after": after, "last": last, "reaped": reaped, "bounds": list(BOUNDS),
                 "mirrored": [-bound for bound in reversed(BOUNDS)],
             }  # fmt: skip
+            await connection.execute(_SQL["without_scans"])
             await connection.execute(_SQL["count_changes"], given)
         position = last or after
         given = {"purpose": "history", "position": position}

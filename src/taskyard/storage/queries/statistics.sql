@@ -122,8 +122,10 @@ ON CONFLICT (pool, state, priority)
     DO UPDATE SET count = excluded.count, oldest = excluded.oldest;
 
 -- name: without_scans
--- However old the statistics of the planner are, what has ended is not read.
-SELECT set_config('enable_seqscan', 'off', true);
+-- However old the statistics of the planner are: what is looked for is found by index, one row after
+-- the other, and all the rest is not read.
+SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+       set_config('enable_mergejoin', 'off', true);
 
 -- name: read_totals
 -- What happened so far, each type's rows together, in the order in which types were first seen.
