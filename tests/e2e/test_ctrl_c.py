@@ -105,3 +105,16 @@ def test_ctrl_c_ends_a_rehearsal(database_url: str, tmp_path: Path) -> None:
         with terminal("events", "rehearse", "--rules", str(draft), env=env) as opened:
             ends_at_ctrl_c(opened, ready=waiting)
             until(lambda: not waiting())
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["live", "json"])
+def test_ctrl_c_ends_a_top(database_url: str, options: tuple[str, ...]) -> None:
+    """Between two looks; the terminal is as it was."""
+    env = environment(
+        TASKYARD_DATABASE_URL=database_url,
+        TASKYARD_AMQP_URL="amqp://guest:guest@127.0.0.1:1/none",
+        **deployment(),
+    )
+    with terminal("top", *options, env=env) as opened:
+        ends_at_ctrl_c(opened, ready=lambda: b"quick" in opened.look())
+        assert opened.look().count(b"\x1b[?1049h") == opened.look().count(b"\x1b[?1049l")

@@ -18,6 +18,7 @@ from taskyard.cli.report import console, exits_cleanly
 from taskyard.cli.resources import resources
 from taskyard.cli.sessions import sessions
 from taskyard.cli.tenants import tenants
+from taskyard.cli.top import top
 from taskyard.cli.topology import topology
 from taskyard.cli.watch import watch
 from taskyard.cli.webhooks import webhooks
@@ -37,6 +38,7 @@ app.command(name="pools")(tasks.pools)
 app.command(name="reprioritise")(tasks.reprioritise)
 app.command(name="resources")(resources)
 app.command(name="watch")(watch)
+app.command(name="top")(top)
 app.add_typer(dead_letters.dead_letters, name="dead-letters")
 app.command(name="replay")(dead_letters.replay)
 app.command(name="attempts")(dead_letters.attempts)

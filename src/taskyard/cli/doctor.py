@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from taskyard import bootstrap
-from taskyard.cli.report import console, exits_cleanly
+from taskyard.cli.report import console, exits_cleanly, hush
 from taskyard.core.findings import Finding, Verdict, worst
 from taskyard.redaction import redacted
 
@@ -27,6 +27,7 @@ def doctor(
 
     Exit code 0 when all is well, 1 with warnings, 2 with faults.
     """
+    hush()
     findings = asyncio.run(_examine(as_json=as_json))
     if as_json:
         typer.echo(msgspec.json.encode({"findings": findings, "exit_code": worst(findings)}))

@@ -1,6 +1,7 @@
 """How commands speak: results on stdout, faults on stderr, and no stack trace to a user."""
 
 import functools
+import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import ParamSpec, TypeVar
@@ -49,6 +50,11 @@ def exits_cleanly(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(130) from None
 
     return run
+
+
+def hush() -> None:
+    """Keep what libraries log off the terminal; the command says itself what does not answer."""
+    logging.getLogger().addHandler(logging.NullHandler())
 
 
 def table(columns: Sequence[str]) -> Table:

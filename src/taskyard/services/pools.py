@@ -1,5 +1,6 @@
 """Pools as they stand: what waits, who consumes, what runs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from taskyard.broker.depths import Depth, depths
@@ -60,22 +61,30 @@ async def survey(
     async with borrowed(connections) as connection:
         running = await tasks.count_running(connection)
         reckonings = await reconciliation.read(connection)
-    names = [name for each in queues.values() for name in (each.current, *each.draining)]
-    try:
-        found, broker_up = await depths(amqp_url, names), True
-    except BrokerUnavailable:
-        found, broker_up = {}, False
+    found = await read_depths(queues, amqp_url=amqp_url)
     statuses = tuple(
         PoolStatus(
             pool=pool,
             queues=queues[name],
-            depth=_depth(queues[name], found),
+            depth=(found or {}).get(name),
             running=running.get(name, 0),
             reckoning=reckonings.get(name),
         )
         for name, pool in table.pools.items()
     )
-    return Yard(broker_up=broker_up, pools=statuses)
+    return Yard(broker_up=found is not None, pools=statuses)
+
+
+async def read_depths(
+    queues: Mapping[str, PoolQueues], *, amqp_url: str
+) -> dict[str, Depth | None] | None:
+    """Return the depth of each pool's queues; None when the broker does not answer."""
+    names = [name for each in queues.values() for name in (each.current, *each.draining)]
+    try:
+        found = await depths(amqp_url, names)
+    except BrokerUnavailable:
+        return None
+    return {pool: _depth(each, found) for pool, each in queues.items()}
 
 
 def _depth(queues: PoolQueues, found: dict[str, Depth | None]) -> Depth | None:
