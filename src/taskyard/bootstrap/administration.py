@@ -1,9 +1,10 @@
 """What is done to a deployment from outside: schema, topology, agreement."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from taskyard.bootstrap.surroundings import operator, routing
+from taskyard.bootstrap.surroundings import key_ring, operator, routing
 from taskyard.core.audit import DEPLOYMENT, Action
 from taskyard.core.errors import Fault
 from taskyard.settings import Settings
@@ -11,7 +12,9 @@ from taskyard.settings import Settings
 if TYPE_CHECKING:
     from taskyard.broker.administration import Administration
     from taskyard.broker.topology import Step
+    from taskyard.services.live import Misfit
     from taskyard.services.users import Users
+    from taskyard.storage.task_types import Announcement
 
 
 async def migrate_database(given: Settings) -> list[str]:
@@ -109,8 +112,21 @@ async def _administration(given: Settings) -> Any:
     return await connect(given.database_url, name="administration")
 
 
-def check_agreement(given: Settings) -> list[Fault]:
-    """Return how the routing table and the task code disagree."""
-    from taskyard.worker.agreement import disagreements
+def check_agreement(given: Settings) -> "tuple[list[Announcement], list[Fault]]":
+    """Return what the task code would announce, and how the routing table disagrees with it.
 
-    return disagreements(routing(given), given.workers)
+    Once in a process: code is imported once.
+    """
+    from taskyard.worker.agreement import read_code
+
+    return read_code(routing(given), given.workers)
+
+
+async def check_live(given: Settings, announced: "Sequence[Announcement]") -> "list[Misfit]":
+    """Return what code that announces this would fail of the tasks that are there already."""
+    from taskyard.services.live import misfits
+    from taskyard.storage.pool import connect
+
+    table, ring = routing(given), key_ring(given)
+    async with await connect(given.database_url, name="check", ring=ring) as connection:
+        return await misfits(connection, announced, table)

@@ -9,6 +9,7 @@ import typer
 from taskyard import bootstrap, logs
 from taskyard.cli import dead_letters, tasks
 from taskyard.cli.audit import audit
+from taskyard.cli.check import check
 from taskyard.cli.doctor import doctor
 from taskyard.cli.drill import drill
 from taskyard.cli.encryption import encryption
@@ -42,6 +43,7 @@ app.command(name="top")(top)
 app.add_typer(dead_letters.dead_letters, name="dead-letters")
 app.command(name="replay")(dead_letters.replay)
 app.command(name="attempts")(dead_letters.attempts)
+app.command(name="check")(check)
 app.command(name="doctor")(doctor)
 app.command(name="drill")(drill)
 app.add_typer(events, name="events")
@@ -89,19 +91,6 @@ def migrate() -> None:
     """Bring the database schema up to date."""
     applied = asyncio.run(bootstrap.migrate_database(bootstrap.settings()))
     console.print("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
-
-
-@app.command()
-@exits_cleanly
-def check() -> None:
-    """Prove that the routing table and the task code agree."""
-    # Two folders are compared, so no server need be named.
-    faults = bootstrap.check_agreement(bootstrap.stack_settings()[0])
-    for fault in faults:
-        console.print(f"[red]✗[/] {fault}")
-    if faults:
-        raise typer.Exit(1)
-    console.print("[green]✓[/] every task type has one function, one queue and one pool")
 
 
 @app.command(context_settings={"ignore_unknown_options": True})

@@ -1,7 +1,7 @@
 """Which task types there are, and whether arguments fit them."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jsonschema_rs
@@ -29,6 +29,10 @@ class Catalog:
         """Read again what workers announced."""
         async with borrowed(pool) as connection:
             announced = await task_types.announcements(connection)
+        self.learn(announced)
+
+    def learn(self, announced: Sequence[Announcement]) -> None:
+        """Take these for all that there is."""
         self.announced = {each.type: each for each in announced}
         self._validators = {each.type: _validator(each) for each in announced}
         self.known.set()

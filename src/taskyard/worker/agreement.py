@@ -58,8 +58,8 @@ def announcements(app: celery.Celery, pool: Pool) -> list[Announcement]:
     return found
 
 
-def disagreements(table: RoutingTable, folder: Path) -> list[Fault]:
-    """Return every fault of a deployment.
+def read_code(table: RoutingTable, folder: Path) -> tuple[list[Announcement], list[Fault]]:
+    """Return what the workers of a deployment would announce, and every fault of it.
 
     Faults are modules that do not import, tasks that do not reach their own pool, and entries of
     the routing table that no task answers to.
@@ -91,7 +91,10 @@ def disagreements(table: RoutingTable, folder: Path) -> list[Fault]:
         for pattern in table.defaults
         if not any(matches(pattern, name) for name in known)
     ]
-    return [*faults, *_misfits(table.events.rules, {each.type: each for each in announced})]
+    return announced, [
+        *faults,
+        *_misfits(table.events.rules, {each.type: each for each in announced}),
+    ]
 
 
 def _unanswered(pool: Pool, brought: set[str]) -> Iterator[Fault]:
