@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up check test faults fuzz bench lock clean
+.PHONY: help demo up check test faults fuzz bench pictures lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -40,6 +40,9 @@ fuzz: $(INSTALLED) ## ten minutes of what Schemathesis makes of the OpenAPI docu
 
 bench: $(INSTALLED) ## measure us and our peers on the same work, print the ratios
 	$(PY) -m benchmarks
+
+pictures: $(INSTALLED) ## take the pictures of the dashboard in docs/pictures anew
+	$(PY) -m pytest -m pictures tests/e2e/test_pictures.py
 
 # The image installs what runs in production: the same versions, a part of the same lock.
 COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 \

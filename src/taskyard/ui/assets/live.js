@@ -9,15 +9,25 @@ const main = document.querySelector("main");
 const button = document.querySelector("[data-live-switch]");
 let wanted = true; // the switch
 let timer = 0;
+let due = Infinity; // when the timer ends
 let source = null;
 
+// Look after so many milliseconds, unless that is done sooner anyway.
 function later(ms) {
-  clearTimeout(timer);
+  const then = performance.now() + ms;
+  if (then >= due) return;
+  stop();
+  due = then;
   timer = setTimeout(look, ms);
 }
 
+function stop() {
+  clearTimeout(timer);
+  due = Infinity;
+}
+
 async function look() {
-  timer = 0;
+  due = Infinity;
   if (document.hidden || !wanted) return;
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
@@ -56,7 +66,7 @@ function isUsed(part) {
 function follow() {
   if (!main.dataset.stream || source) return;
   source = new EventSource(main.dataset.stream);
-  const soon = () => timer || later(SOONEST);
+  const soon = () => later(SOONEST);
   source.addEventListener("change", soon);
   source.addEventListener("log", soon);
   source.addEventListener("progress", soon);
@@ -64,8 +74,7 @@ function follow() {
 
 function start() {
   if (document.hidden || !wanted) {
-    clearTimeout(timer);
-    timer = 0;
+    stop();
     source?.close(); // a browser has few connections for all its tabs
     source = null;
   } else {
