@@ -59,14 +59,19 @@ def _work(yard: Gateway) -> str:
         labels=labels, delay="1s", priority=7,
     )["id"]  # fmt: skip
     for width in (64, 128, 256, 512):
-        thumbnail = {"source": "files/coffee.png", "width": width}
+        thumbnail = {
+            "source": "files/coffee.png", "width": width, "target": f"files/{width}.jpeg"
+        }  # fmt: skip
         yard.submit("image.thumbnail", thumbnail, labels=labels)
     yard.submit("table.summarize", {"source": "files/airports.csv", "group_by": "state"})
     report = {"source": "files/airports.csv", "title": "Airports", "rows": 200}
     yard.submit("report.render", {**report, "target": "files/a.pdf"}, priority=8)
     yard.submit("report.render", {**report, "target": "files/b.pdf"}, delay="2h")
-    convert = {"source": "files/coffee.png", "format": "png"}
+    convert = {"source": "files/coffee.png", "format": "png", "target": "files/c.png"}
     gone = yard.submit("image.convert", convert, delay="1h")["id"]
     yard.http.post(f"/v1/tasks/{gone}/cancel").raise_for_status()
+    for _ in range(2):
+        yard.wait(failed, "failed", within=60)
+        yard.http.post(f"/v1/tasks/{failed}/replay").raise_for_status()
     yard.wait(failed, "failed", within=60)
     return str(failed)

@@ -108,6 +108,7 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
 def with_dashboard(parts: "Parts", *, encrypted: bool) -> "Parts":
     """Return the parts with the dashboard's pages, where people may log in."""
     from taskyard.api.errors import STATUS
+    from taskyard.services.why import Yard as WhyYard
     from taskyard.ui import BrowserSessions, Yard, dashboard_blueprint
 
     if not isinstance(parts.sessions, BrowserSessions):
@@ -118,6 +119,12 @@ def with_dashboard(parts: "Parts", *, encrypted: bool) -> "Parts":
         catalog=parts.catalog,
         publisher=parts.publisher,
         entry=parts.entry,
+        waits=WhyYard(
+            table=parts.table,
+            amqp_url=parts.amqp_url,
+            prefix=parts.prefix,
+            publisher=parts.publisher,
+        ),
         encrypted=encrypted,
     )
     return replace(parts, pages=(*parts.pages, dashboard_blueprint(yard, parts.sessions, STATUS)))

@@ -7,12 +7,14 @@ from uuid import UUID
 
 from quart import Blueprint, Response, request
 
+from taskyard.core.causes import Why
 from taskyard.core.errors import TaskNotFound
 from taskyard.core.principal import Scope
 from taskyard.core.retention import why_absent
 from taskyard.core.states import TERMINAL, UNSTARTED, State, may_become
 from taskyard.core.task import Task, TaskId
 from taskyard.services.place import Place, place_of
+from taskyard.services.why import why_not_running
 from taskyard.storage import task_logs
 from taskyard.storage import tasks as tasks_table
 from taskyard.storage.pool import borrowed
@@ -32,6 +34,7 @@ class _Life:
     history: list[dict[str, Any]]
     lines: list[LogLine]
     place: Place | None
+    why: Why | None
 
 
 def serve_task(blueprint: Blueprint, yard: Yard) -> None:
@@ -48,6 +51,7 @@ def serve_task(blueprint: Blueprint, yard: Yard) -> None:
             history=life.history,
             lines=life.lines,
             place=life.place,
+            why=life.why,
             timeline=timeline_of(life.history, now=now),
             args=tree_of(life.task.args),
             result=tree_of(life.task.result),
@@ -73,7 +77,12 @@ async def _read(yard: Yard, wanted: TaskId, now: datetime) -> _Life:
         lines = await task_logs.lines_after(connection, wanted, 0)
     tenant = viewer().principal.tenant
     place = await place_of(yard.pool, found, tenant=tenant, table=yard.table, now=now)
-    return _Life(task=found, history=history, lines=lines, place=place)
+    why = await why_not_running(own(yard.pool), wanted, yard.waits) if _waits(found) else None
+    return _Life(task=found, history=history, lines=lines, place=place, why=why)
+
+
+def _waits(task: Task) -> bool:
+    return task.state in UNSTARTED
 
 
 def _possible(task: Task) -> frozenset[str]:

@@ -6,16 +6,21 @@ from taskyard.broker.publisher import Publisher
 from taskyard.core.routing import RoutingTable
 from taskyard.services.catalog import Catalog
 from taskyard.services.entry import Entry
+from taskyard.services.why import Yard as WhyYard
 from taskyard.storage.pool import Pool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Yard:
-    """Open resources of the API. `encrypted`: what errors say cannot be sought in the database."""
+    """Open resources of the API; `waits` is where it is asked why a task is not running.
+
+    `encrypted`: what errors say cannot be sought in the database.
+    """
 
     pool: Pool
     table: RoutingTable
     catalog: Catalog
     publisher: Publisher
     entry: Entry
+    waits: WhyYard
     encrypted: bool = False
