@@ -1,7 +1,6 @@
 """Running stacks for end-to-end tests, on the servers that all tests share."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from uuid import uuid4
 
 import psycopg
@@ -11,33 +10,28 @@ from tests.encryption import ENCRYPTION_KEYS
 from tests.stack import Gateway, Json, deployment, gateway
 
 
-@contextmanager
-def place(server_url: str, amqp_url: str) -> Iterator[Json]:
+def place(server_url: str, amqp_url: str) -> Json:
     """Make a database, and choose names in the broker; what a gateway there is given."""
     name = f"e2e_{uuid4().hex[:10]}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"'.encode())
-        yield {
-            "TASKYARD_DATABASE_URL": server_url.rsplit("/", 1)[0] + f"/{name}",
-            "TASKYARD_AMQP_URL": amqp_url,
-            "TASKYARD_PREFIX": f"e{uuid4().hex[:8]}",
-            **deployment(),
-        }
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+    return {
+        "TASKYARD_DATABASE_URL": server_url.rsplit("/", 1)[0] + f"/{name}",
+        "TASKYARD_AMQP_URL": amqp_url,
+        "TASKYARD_PREFIX": f"e{uuid4().hex[:8]}",
+        **deployment(),
+    }
 
 
 @pytest.fixture(scope="session")
 def yard(server_url: str, amqp_url: str) -> Iterator[Gateway]:
     """One for all tests of an xdist worker, with encryption at rest: the others go without."""
-    with (
-        place(server_url, amqp_url) as settings,
-        gateway(TASKYARD_ENCRYPTION_KEYS=ENCRYPTION_KEYS, **settings) as running,
-    ):
+    settings = place(server_url, amqp_url)
+    with gateway(TASKYARD_ENCRYPTION_KEYS=ENCRYPTION_KEYS, **settings) as running:
         yield running
 
 
 @pytest.fixture
-def apart(server_url: str, amqp_url: str) -> Iterator[Json]:
+def apart(server_url: str, amqp_url: str) -> Json:
     """What a gateway of this test alone is given: it need not wait for servers to start."""
-    with place(server_url, amqp_url) as settings:
-        yield settings
+    return place(server_url, amqp_url)
