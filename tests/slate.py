@@ -1,4 +1,4 @@
-"""A database that is wiped between tests, at a tenth of what a clone of the template costs.
+"""A database that is wiped between tests, at half the CPU that a clone of the template takes.
 
 Nobody has to believe the wiping: what is there afterwards is compared with what was there in the
 beginning, catalogs, rows, sequences and the planner's statistics. A database that differs in
