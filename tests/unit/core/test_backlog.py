@@ -44,3 +44,11 @@ def test_one_task_may_always_wait() -> None:
     assert most_within(60.0, rate=0.001) == 1
     assert most_within(60.0, rate=2.0) == 120
     assert most_within(1e300, rate=1e300) == 2**31 - 1
+
+
+def test_a_group_larger_than_the_bound_comes_in_while_nothing_else_waits() -> None:
+    """It never would else; what waits, or was let in since, keeps it out."""
+    empty = Bound(waiting=0, most=2)
+    assert empty.admits(9, own=5)
+    assert not empty.admits(9, more=1, own=1)
+    assert not Bound(waiting=1, most=2).admits(9, own=1)
