@@ -13,6 +13,7 @@ from taskyard.api.dead_letter_views import (
     replay_view,
 )
 from taskyard.api.errors import come_again
+from taskyard.api.pages import page_view
 from taskyard.api.parts import Parts
 from taskyard.api.query import (
     PAGE,
@@ -25,8 +26,7 @@ from taskyard.api.query import (
     read_query,
 )
 from taskyard.api.render import respond, task_view
-from taskyard.api.request import convert, json_body, json_body_or_none, task_id, to_cursor
-from taskyard.api.views import TaskPage
+from taskyard.api.request import convert, json_body, json_body_or_none, task_id
 from taskyard.core.retention import why_absent
 from taskyard.core.states import State
 from taskyard.core.task import TaskId
@@ -66,8 +66,7 @@ def dead_letters_blueprint(parts: Parts) -> Blueprint:
             found = await dead_letters_table.page(
                 connection, wanted.criteria(), before=wanted.before, limit=wanted.limit
             )
-        cursor = to_cursor(found[-1].id) if len(found) == wanted.limit else None
-        return respond(TaskPage(items=[task_view(task) for task in found], next_cursor=cursor))
+        return respond(page_view(found))
 
     @blueprint.get("/v1/dead-letters/groups")
     async def groups() -> Response:

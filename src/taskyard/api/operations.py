@@ -80,6 +80,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope=Scope.READ,
         tag="Tasks",
         summary="List tasks, newest first",
+        description="A page ends early where one more task would make it larger than 8 MiB of "
+        "arguments, results and errors; `next_cursor` goes on from there.",
         query=(
             ("type", SOUGHT, "Only this task type."),
             ("state", {"$ref": REFERENCE.format(name="State")}, "Only this state."),

@@ -6,6 +6,7 @@ import msgspec
 from quart import Blueprint, Response, request
 
 from taskyard.api.caller import caller, own
+from taskyard.api.pages import page_view
 from taskyard.api.parts import Parts
 from taskyard.api.place import place_view
 from taskyard.api.prefer import wait_asked
@@ -20,8 +21,8 @@ from taskyard.api.query import (
     read_query,
 )
 from taskyard.api.render import respond, respond_tagged, task_view
-from taskyard.api.request import task_id, to_cursor
-from taskyard.api.views import CancelView, TaskPage
+from taskyard.api.request import task_id
+from taskyard.api.views import CancelView
 from taskyard.core.errors import TaskNotFound
 from taskyard.core.retention import why_absent
 from taskyard.core.states import State
@@ -31,6 +32,7 @@ from taskyard.services.place import place_of
 from taskyard.services.waiting import at_its_end
 from taskyard.storage import tasks as tasks_table
 from taskyard.storage.pool import borrowed
+from taskyard.storage.task_pages import Page
 from taskyard.storage.task_search import Search, find
 
 
@@ -85,9 +87,8 @@ def tasks_blueprint(parts: Parts) -> Blueprint:
         filters = Filters(**read_query(request.args.items(multi=True), _READERS))
         ids = await find(own(parts), filters.search(), before=filters.before, limit=filters.limit)
         async with borrowed(own(parts)) as connection:
-            found = await tasks_table.these(connection, [task_id for task_id, _ in ids])
-        cursor = to_cursor(ids[-1][0]) if len(ids) == filters.limit else None
-        return respond(TaskPage(items=[task_view(task) for task in found], next_cursor=cursor))
+            page = await tasks_table.these(connection, [task_id for task_id, _ in ids])
+        return respond(page_view(Page(page.tasks, page.more or len(ids) == filters.limit)))
 
     @blueprint.post("/v1/tasks/<task>/cancel")
     async def cancel_task(task: str) -> Response:

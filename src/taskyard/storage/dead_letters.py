@@ -14,6 +14,7 @@ from taskyard.core.task import Task, TaskId
 from taskyard.storage.opened import HISTORY, LISTED, opened_row
 from taskyard.storage.pool import AsyncConnection, owned_by
 from taskyard.storage.sql import queries
+from taskyard.storage.task_pages import Page, read_page
 
 GROUPED = 10_000  # the newest; folding their messages takes half a second
 
@@ -88,13 +89,10 @@ class Replay:
 
 async def page(
     connection: AsyncConnection, wanted: Criteria, *, before: TaskId | None, limit: int
-) -> list[Task]:
-    """Return up to `limit` dead letters, newest first, from just below the id `before`."""
-    given = asdict(wanted) | {"before": before, "limit": limit}
-    given |= owned_by(connection)
-    async with connection.cursor(row_factory=opened_row(Task, LISTED)) as cursor:
-        await cursor.execute(_SQL["list_dead_letters"], given)
-        return await cursor.fetchall()
+) -> Page:
+    """Return dead letters, newest first, from just below the id `before`."""
+    given = asdict(wanted) | {"before": before}
+    return await read_page(connection, _SQL["list_dead_letters"], given, limit=limit)
 
 
 async def groups(connection: AsyncConnection, wanted: Criteria, *, limit: int) -> list[ReasonGroup]:

@@ -18,6 +18,7 @@ from taskyard.storage.opened import HISTORY, LISTED, TASK, opened_row
 from taskyard.storage.pool import AsyncConnection, owned_by
 from taskyard.storage.sealing import KeyRing
 from taskyard.storage.sql import queries
+from taskyard.storage.task_pages import Page, read_page
 
 _SQL = queries("tasks")
 
@@ -137,11 +138,9 @@ async def get(connection: AsyncConnection, task_id: TaskId, *, told: bool = Fals
         return await cursor.fetchone()
 
 
-async def these(connection: AsyncConnection, ids: Sequence[TaskId]) -> list[Task]:
-    """Return these tasks, newest first; what cannot be opened says why in its place."""
-    async with connection.cursor(row_factory=opened_row(Task, LISTED)) as cursor:
-        await cursor.execute(_SQL["list_tasks"], {"ids": ids} | owned_by(connection))
-        return await cursor.fetchall()
+async def these(connection: AsyncConnection, ids: Sequence[TaskId]) -> Page:
+    """Return these tasks, newest first; `more` if not all of them fit into a page."""
+    return await read_page(connection, _SQL["list_tasks"], {"ids": ids}, limit=None)
 
 
 async def events(connection: AsyncConnection, task_id: TaskId) -> list[dict[str, Any]]:

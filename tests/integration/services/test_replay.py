@@ -509,7 +509,7 @@ async def test_dead_letters_are_listed_by_their_index(connection: Connection) ->
     values["tenant"] = "default"
     sql = dead_letters.queries("dead_letters")
     for name, more in (
-        ("list_dead_letters", {"before": None, "limit": 10}),
+        ("list_dead_letters", {"before": None, "limit": 10, "bytes": 10}),
         ("next_dead_letters", {"after": UUID(int=0), "limit": 9}),
     ):
         statement = b"EXPLAIN " + sql[name].encode()

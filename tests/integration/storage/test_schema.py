@@ -179,7 +179,7 @@ def _parameters(statement: str) -> set[str]:
         ("next_deadline", {}, "tasks_to_promote"),
         ("count_running", {}, "tasks_running"),
         ("get_task", {"id": uuid4(), **OWN}, "tasks_of_tenant"),
-        ("list_tasks", {"ids": [uuid4()], **OWN}, "tasks_of_tenant"),
+        ("list_tasks", {"ids": [uuid4()], "bytes": 9, **OWN}, "tasks_of_tenant"),
     ],
 )
 async def test_hot_statements_use_their_index(

@@ -2,24 +2,41 @@
 -- never ran, has its state for a code.
 
 -- name: list_dead_letters
--- One page, newest first: UUIDv7 ids are in the order of their making.
-SELECT id, tenant, type, pool, priority, state, reason, args, result, error, attempt,
-       max_attempts, generation, error_count, crash_count, progress, labels, worker, created_at,
-       due_at, expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at,
-       notify_url, finish_by
-FROM tasks
-WHERE tenant = %(tenant)s AND state IN ('failed', 'expired', 'quarantined')
-  AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s)
-  AND (%(before)s::uuid IS NULL OR id < %(before)s)
-  AND (%(type)s::text IS NULL OR type = %(type)s)
-  AND (%(pool)s::text IS NULL OR pool = %(pool)s)
-  AND (%(state)s::text IS NULL OR state = %(state)s)
-  AND (%(code)s::text IS NULL OR coalesce(error ->> 'code', state) = %(code)s)
-  AND (%(labels)s::jsonb IS NULL OR labels @> %(labels)s)
-  AND (%(finished_after)s::timestamptz IS NULL OR finished_at >= %(finished_after)s)
-  AND (%(finished_before)s::timestamptz IS NULL OR finished_at < %(finished_before)s)
-ORDER BY id DESC
-LIMIT %(limit)s;
+-- One page, newest first: UUIDv7 ids are in the order of their making. It is bounded as list_tasks is.
+WITH RECURSIVE page AS MATERIALIZED (
+    SELECT array_agg(id) AS ids FROM (
+        SELECT id FROM tasks
+        WHERE tenant = %(tenant)s AND state IN ('failed', 'expired', 'quarantined')
+          AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s)
+          AND (%(before)s::uuid IS NULL OR id < %(before)s)
+          AND (%(type)s::text IS NULL OR type = %(type)s)
+          AND (%(pool)s::text IS NULL OR pool = %(pool)s)
+          AND (%(state)s::text IS NULL OR state = %(state)s)
+          AND (%(code)s::text IS NULL OR coalesce(error ->> 'code', state) = %(code)s)
+          AND (%(labels)s::jsonb IS NULL OR labels @> %(labels)s)
+          AND (%(finished_after)s::timestamptz IS NULL OR finished_at >= %(finished_after)s)
+          AND (%(finished_before)s::timestamptz IS NULL OR finished_at < %(finished_before)s)
+        ORDER BY id DESC
+        LIMIT %(limit)s) AS matching
+), fitting AS (
+    SELECT 0 AS tasks, 0::bigint AS bytes
+    UNION ALL
+    SELECT fitting.tasks + 1, fitting.bytes + next.bytes
+    FROM fitting CROSS JOIN page CROSS JOIN LATERAL (
+        SELECT octet_length(args::text) + coalesce(octet_length(result::text), 0)
+               + coalesce(octet_length(error::text), 0)
+               + coalesce(octet_length(progress::text), 0) AS bytes
+        FROM tasks WHERE id = page.ids[fitting.tasks + 1]) AS next
+    WHERE fitting.tasks = 0 OR fitting.bytes + next.bytes <= %(bytes)s
+)
+SELECT cardinality(page.ids) AS matching,
+       id, tenant, type, pool, priority, state, reason, args, result, error,
+       attempt, max_attempts, generation, error_count, crash_count, progress, labels, worker,
+       created_at, due_at, expires_at, deadline_at, cancel_requested_at, queued_at, started_at,
+       finished_at, notify_url, finish_by
+FROM page
+JOIN tasks ON id = ANY (page.ids[1:(SELECT max(fitting.tasks) FROM fitting)])
+ORDER BY id DESC;
 
 -- name: group_dead_letters
 -- What went wrong and how often, the most frequent first. All that match are counted in `total`, but

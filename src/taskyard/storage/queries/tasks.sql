@@ -88,14 +88,31 @@ WHERE id = %(id)s AND tenant = %(tenant)s
   AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s);
 
 -- name: list_tasks
--- These, newest first: UUIDv7 ids are in the order of their making.
-SELECT id, tenant, type, pool, priority, state, reason, args, result, error, attempt,
-       max_attempts, generation, error_count, crash_count, progress, labels, worker, created_at,
-       due_at, expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at,
-       notify_url, finish_by
-FROM tasks
-WHERE id = ANY (%(ids)s) AND tenant = %(tenant)s
-  AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s)
+-- These, newest first: UUIDv7 ids are in the order of their making. It ends where one more task would
+-- be more than so many bytes; these are counted one task after the other, so that of those behind
+-- nothing is read. `matching` is how many there would be without that.
+WITH RECURSIVE page AS MATERIALIZED (
+    SELECT array_agg(id ORDER BY id DESC) AS ids FROM tasks
+    WHERE id = ANY (%(ids)s) AND tenant = %(tenant)s
+      AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s)
+), fitting AS (
+    SELECT 0 AS tasks, 0::bigint AS bytes
+    UNION ALL
+    SELECT fitting.tasks + 1, fitting.bytes + next.bytes
+    FROM fitting CROSS JOIN page CROSS JOIN LATERAL (
+        SELECT octet_length(args::text) + coalesce(octet_length(result::text), 0)
+               + coalesce(octet_length(error::text), 0)
+               + coalesce(octet_length(progress::text), 0) AS bytes
+        FROM tasks WHERE id = page.ids[fitting.tasks + 1]) AS next
+    WHERE fitting.tasks = 0 OR fitting.bytes + next.bytes <= %(bytes)s
+)
+SELECT cardinality(page.ids) AS matching,
+       id, tenant, type, pool, priority, state, reason, args, result, error,
+       attempt, max_attempts, generation, error_count, crash_count, progress, labels, worker,
+       created_at, due_at, expires_at, deadline_at, cancel_requested_at, queued_at, started_at,
+       finished_at, notify_url, finish_by
+FROM page
+JOIN tasks ON id = ANY (page.ids[1:(SELECT max(fitting.tasks) FROM fitting)])
 ORDER BY id DESC;
 
 -- name: list_events
