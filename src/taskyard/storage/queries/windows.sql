@@ -32,7 +32,7 @@ FOR UPDATE SKIP LOCKED;
 -- Lines are found by index, one from the other, and of each so much is read
 -- that all together have twice the room: a round costs what the window holds, not what waits.
 -- A line is a range of the index, not a match of each column: of those Postgres believes that a line
--- has few hundred tasks, however many it has, and reads and sorts all of it (measured: 0.3 s).
+-- has few hundred tasks, however many it has, and reads and sorts all of it.
 WITH RECURSIVE found AS (
     (SELECT tenant, priority + boost AS level FROM tasks
      WHERE state = 'pending' AND pool = %(pool)s
