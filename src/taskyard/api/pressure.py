@@ -53,8 +53,10 @@ class Pressure:
         self._most_under_way = max(self._under_way, self._most_under_way)
 
     def end(self, seconds: float) -> None:
-        """Learn how long a submission took."""
+        """Learn how long a submission took; 0 when its client went before it was answered."""
         self._under_way -= 1
+        if not seconds:
+            return
         self._sum += seconds
         self._count += 1
 

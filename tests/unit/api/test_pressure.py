@@ -45,6 +45,18 @@ def test_a_slow_disk_is_no_queue() -> None:
     assert pressure.share == 0.0
 
 
+def test_who_goes_before_the_answer_does_not_make_it_look_quick() -> None:
+    """Only what was answered says how long it takes."""
+    pressure = Pressure()
+    for _ in range(60):
+        for _ in range(32):
+            pressure.begin()
+        for number in range(32):
+            pressure.end(0.0 if number else 0.3)
+        pressure.look(late=0.0)
+    assert pressure.share > 0.5
+
+
 def test_what_is_too_long_is_a_setting() -> None:
     """A deployment that would rather wait than come again says so."""
     assert looked(Pressure(target=10.0), *[5.0] * 100) == [0.0] * 100
