@@ -51,9 +51,9 @@ def event_log_blueprint(parts: Parts) -> Blueprint:
         limit, below = given.pop("limit", PAGE), given.pop("before", None)
         async with borrowed(own(parts)) as connection:
             found = await inbox.page(connection, _wanted(given), below=below, limit=limit)
-        cursor = to_cursor(found[-1].key) if len(found) == limit else None
+        cursor = to_cursor(found.rows[-1].key) if found.more else None
         return respond(
-            LoggedEventPage(items=[event_view(each) for each in found], next_cursor=cursor)
+            LoggedEventPage(items=[event_view(each) for each in found.rows], next_cursor=cursor)
         )
 
     @blueprint.get("/v1/events/<key>")

@@ -99,7 +99,10 @@ class ParkedProblem(msgspec.Struct, kw_only=True):
 
 
 class ParkedReplayView(msgspec.Struct, kw_only=True):
-    """What a replay of parked events did or would do; at most 20 `problems` are shown."""
+    """What a replay of parked events did or would do; at most 20 `problems` are shown.
+
+    It was `stopped` where the backlog or a quota had no room for more.
+    """
 
     dry_run: bool
     count: int
@@ -108,6 +111,7 @@ class ParkedReplayView(msgspec.Struct, kw_only=True):
     tasks: int
     more: bool
     problems: list[ParkedProblem]
+    stopped: Problem | None
 
 
 class EventReplayView(msgspec.Struct, kw_only=True):
@@ -196,6 +200,7 @@ def parked_replay_view(report: ParkedReplayReport, *, dry_run: bool) -> ParkedRe
             ParkedProblem(key=str(key), reason=reason, detail=detail)
             for key, reason, detail in report.problems
         ],
+        stopped=describe(report.stopped) if report.stopped else None,
     )
 
 

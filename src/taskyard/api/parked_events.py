@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from quart import Blueprint, Response, request
 
 from taskyard.api.caller import own
+from taskyard.api.errors import come_again
 from taskyard.api.event_log import event_key
 from taskyard.api.event_views import ParkedPage, parked_replay_view, parked_view
 from taskyard.api.parts import Parts
@@ -51,19 +52,22 @@ def parked_events_blueprint(parts: Parts) -> Blueprint:
         wanted = ParkedFilter(**given).wanted()
         async with borrowed(own(parts)) as connection:
             found = await parked.page(connection, wanted, below=below, limit=limit)
-        cursor = to_cursor(found[-1].key) if len(found) == limit else None
-        return respond(ParkedPage(items=[parked_view(each) for each in found], next_cursor=cursor))
+        cursor = to_cursor(found.rows[-1].key) if found.more else None
+        items = [parked_view(each) for each in found.rows]
+        return respond(ParkedPage(items=items, next_cursor=cursor))
 
     @blueprint.post("/v1/events/parked/replay")
     async def replay_many() -> Response:
         wish = convert(await json_body(), ReplayParkedRequest)
-        report = await replay_parked(own(parts), ingest(), wish, now=datetime.now(UTC))
+        now = datetime.now(UTC)
+        report = await replay_parked(own(parts), ingest(), parts.entry, wish, now=now)
         view = parked_replay_view(report, dry_run=wish.dry_run)
-        return respond(view, 200 if wish.dry_run else 202)
+        return respond(view, 200 if wish.dry_run else 202, come_again(report.stopped))
 
     @blueprint.post("/v1/events/parked/<key>/replay")
     async def replay(key: str) -> Response:
-        report = await replay_one(own(parts), ingest(), event_key(key), now=datetime.now(UTC))
+        wanted, now = event_key(key), datetime.now(UTC)
+        report = await replay_one(own(parts), ingest(), parts.entry, wanted, now=now)
         return respond(parked_replay_view(report, dry_run=False), 202)
 
     return blueprint

@@ -97,7 +97,10 @@ class ParkedProblem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ParkedReplayReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay of parked events did or would do; at most 20 `problems` are shown."""
+    """What a replay of parked events did or would do; at most 20 `problems` are shown.
+
+    It was `stopped` where the backlog or a quota had no room for more.
+    """
 
     dry_run: bool
     count: int
@@ -106,6 +109,7 @@ class ParkedReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     tasks: int
     more: bool
     problems: tuple[ParkedProblem, ...]
+    stopped: Problem | None = None
 
 
 class EventReplayReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from taskyard.core.backlog import Demand
 from taskyard.core.errors import BacklogFull, QuotaExceeded
-from taskyard.services.entry import Entry, demand
+from taskyard.services.entry import Entry, Group, demand
 from taskyard.services.fire import Decision
 from taskyard.services.inbox import Incoming, Taken
+from taskyard.services.quotas import Admission
 from taskyard.storage import inbox
 from taskyard.storage.pool import OwnPool, borrowed
 
@@ -19,6 +20,20 @@ def demands(decision: Decision) -> list[Demand]:
 def demands_of(taken: Taken) -> list[Demand]:
     """Return what the tasks of a delivery ask for; what is no event makes none."""
     return demands(taken.decision) if isinstance(taken, Incoming) else []
+
+
+async def room_for(
+    entry: Entry, pool: OwnPool, groups: Sequence[Group], *, begun: bool
+) -> Admission:
+    """Let in what a replay makes, event by event, the first ones first.
+
+    Unless it has `begun`, a replay that cannot fire anything raises BacklogFull or QuotaExceeded;
+    StorageUnavailable. Room is taken over another connection: nothing may be locked meanwhile.
+    """
+    admission = await entry.let_in(pool.owner.tenant, groups)
+    if admission.refusal and not begun and not any(groups[: admission.granted]):
+        raise admission.refusal
+    return admission
 
 
 async def require_room(pool: OwnPool, entry: Entry, events: Sequence[Incoming]) -> None:

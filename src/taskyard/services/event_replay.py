@@ -19,7 +19,7 @@ from taskyard.services import audit
 from taskyard.services.catalog import Catalog
 from taskyard.services.entry import Entry
 from taskyard.services.event_document import to_event
-from taskyard.services.event_entry import demands
+from taskyard.services.event_entry import demands, room_for
 from taskyard.services.event_filter import MOST_REPLAYED, Instant, type_regex
 from taskyard.services.field_types import TopicPattern
 from taskyard.services.fire import Decision, decide, event_tasks, store_fired
@@ -90,22 +90,19 @@ async def replay_events(
             # Room is taken over another connection, so nothing may be locked meanwhile.
             async with borrowed(pool) as connection:
                 coming = await walk(connection, after=low, limit=some)
-            groups = [demands(judge(each)) for each in coming]
-            admission = await entry.let_in(pool.owner.tenant, groups)
-            if admission.refusal:
-                some, report.stopped = admission.granted, admission.refusal
-            if report.stopped and not report.fired and not any(groups[:some]):
-                raise report.stopped
+            groups = [demands(judge(each)) for each in coming.rows]
+            admission = await room_for(entry, pool, groups, begun=report.fired > 0)
+            some, report.stopped = admission.granted, admission.refusal
         async with borrowed(pool) as connection, connection.transaction():
             found = await walk(connection, after=low, limit=some, keep=not wish.dry_run)
-            decided = [(each, judge(each)) for each in found]
+            decided = [(each, judge(each)) for each in found.rows]
             if not wish.dry_run:
                 await _fire(connection, decided)
-                await _record(connection, wish, found)
+                await _record(connection, wish, found.rows)
         _count(report, decided)
-        if not found or len(found) < some:
+        if not found.rows or not found.more:
             return report
-        low = report.last = found[-1].key
+        low = report.last = found.rows[-1].key
     return report
 
 

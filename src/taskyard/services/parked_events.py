@@ -1,8 +1,9 @@
 """Replay of parked events: what was parked is looked at again, with the rules of today."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -10,16 +11,19 @@ import msgspec
 from msgspec import Meta
 
 from taskyard.core.audit import Action
-from taskyard.core.errors import EventNotFound, Fault, InvalidRequest
+from taskyard.core.errors import EventNotFound, Fault, InvalidRequest, TaskyardError
 from taskyard.core.events import EventKey, EventState, ParkReason
 from taskyard.services import audit
 from taskyard.services.cloudevents import Delivery
+from taskyard.services.entry import Entry
 from taskyard.services.event_document import to_event
+from taskyard.services.event_entry import demands_of, room_for
 from taskyard.services.event_filter import MOST_REPLAYED, ParkedFilter
 from taskyard.services.fire import event_tasks, store_fired
 from taskyard.services.inbox import Incoming, Taken, store
 from taskyard.services.ingest import Ingest
 from taskyard.storage import inbox, parked
+from taskyard.storage.bounded import Bounded
 from taskyard.storage.inbox import Verdict
 from taskyard.storage.parked import NewParked, Parked, ParkedWanted
 from taskyard.storage.pool import AsyncConnection, OwnPool, borrowed
@@ -39,50 +43,78 @@ class ReplayParkedRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=Tr
 
 @dataclass(slots=True, kw_only=True)
 class ParkedReplayReport:
-    """What a replay of parked events did or would do: `problems` are of those that stay parked."""
+    """What a replay of parked events did or would do: `problems` are of those that stay parked.
+
+    It was `stopped` where there was no room for the tasks of the next one.
+    """
 
     count: int = 0
     released: int = 0
     tasks: int = 0
     more: bool = False
+    stopped: TaskyardError | None = None
     problems: list[tuple[EventKey, ParkReason, str]] = field(default_factory=list)
 
 
 async def replay_parked(
-    pool: OwnPool, ingest: Ingest, wish: ReplayParkedRequest, *, now: datetime
+    pool: OwnPool, ingest: Ingest, entry: Entry, wish: ReplayParkedRequest, *, now: datetime
 ) -> ParkedReplayReport:
     """Look again at what the filter matches, the oldest first, every 200 in one transaction.
 
     What still cannot be used stays parked, with the reason of today. Raises InvalidRequest when
-    nothing is asked for.
+    nothing is asked for; BacklogFull and QuotaExceeded when nothing could be released.
     """
     if wish.filter == ParkedFilter() and not wish.all:
         fault = Fault("/filter", 'is empty; send {"all": true} if every parked event is meant')
         raise InvalidRequest("the request does not say which events", faults=(fault,))
     wanted, report, after = wish.filter.wanted(), ParkedReplayReport(), EventKey(UUID(int=0))
-    while report.count < wish.limit:
+    while report.count < wish.limit and not report.stopped:
         some = min(_ROWS_AT_ONCE, wish.limit - report.count)
-        async with borrowed(pool) as connection, connection.transaction():
-            found = await parked.take(connection, wanted, after=after, limit=some)
-            await _look_again(connection, ingest, found, report, now, dry_run=wish.dry_run)
-        if len(found) < some:
+        take = partial(parked.take, wanted=wanted, after=after)
+        if not wish.dry_run:
+            some = await _room(pool, ingest, entry, partial(take, limit=some), report, now)
+        async with borrowed(pool) as connection:
+            found = await take(connection, limit=some)
+            await _look_again(connection, ingest, found.rows, report, now, dry_run=wish.dry_run)
+        if not found.rows or not found.more:
+            report.more = report.stopped is not None
             return report
-        after = found[-1].key
+        after = found.rows[-1].key
     report.more = True
     return report
 
 
 async def replay_one(
-    pool: OwnPool, ingest: Ingest, key: EventKey, *, now: datetime
+    pool: OwnPool, ingest: Ingest, entry: Entry, key: EventKey, *, now: datetime
 ) -> ParkedReplayReport:
-    """Look again at one parked event. Raises EventNotFound."""
+    """Look again at one parked event. Raises EventNotFound, BacklogFull, QuotaExceeded."""
     report, start = ParkedReplayReport(), EventKey(UUID(int=0))
-    async with borrowed(pool) as connection, connection.transaction():
-        found = await parked.take(connection, ParkedWanted(), after=start, key=key, limit=1)
-        if not found:
+    take = partial(parked.take, wanted=ParkedWanted(), after=start, key=key, limit=1)
+    await _room(pool, ingest, entry, take, report, now)
+    async with borrowed(pool) as connection:
+        found = await take(connection)
+        if not found.rows:
             raise EventNotFound(f"there is no parked event {key}")
-        await _look_again(connection, ingest, found, report, now, dry_run=False)
+        await _look_again(connection, ingest, found.rows, report, now, dry_run=False)
     return report
+
+
+async def _room(
+    pool: OwnPool,
+    ingest: Ingest,
+    entry: Entry,
+    take: Callable[[AsyncConnection], Awaitable[Bounded[Parked]]],
+    report: ParkedReplayReport,
+    now: datetime,
+) -> int:
+    """Return how many of the next ones there is room for; `report` is told what stopped it."""
+    async with borrowed(pool) as connection:
+        coming = await take(connection)
+    looked = [_look(ingest, each, now) for each in coming.rows]
+    groups = [[] if _problem(taken) else demands_of(taken) for taken in looked]
+    admission = await room_for(entry, pool, groups, begun=report.released > 0)
+    report.stopped = admission.refusal
+    return admission.granted
 
 
 async def _look_again(

@@ -72,7 +72,7 @@ async def rehearse(
         events = await inbox.walk(
             connection, after=low, until=until, matching=None, limit=_ROWS_AT_ONCE
         )
-        for each in events:
+        for each in events.rows:
             event = to_event(each.document)
             one, other = (
                 decide(event, tenant=each.tenant, table=rules, catalog=catalog, now=now)
@@ -83,10 +83,10 @@ async def rehearse(
             found.draft.add(other, hour)
             if len(found.changed) < shown and _outcome(one) != _outcome(other):
                 found.changed.append((each, one, other))
-        found.events += len(events)
-        if len(events) < _ROWS_AT_ONCE:
+        found.events += len(events.rows)
+        if not events.more:
             return found
-        low = events[-1].key
+        low = events.rows[-1].key
 
 
 def _outcome(decision: Decision) -> tuple[EventState, Sequence[tuple[str, str, int]]]:

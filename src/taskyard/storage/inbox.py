@@ -10,7 +10,8 @@ import msgspec
 from taskyard.core.events import Event, EventKey, EventState
 from taskyard.core.principal import TenantId
 from taskyard.core.sealed import Place
-from taskyard.storage.opened import EVENT, LISTED_EVENT, opened_row
+from taskyard.storage.bounded import Bounded, up_to
+from taskyard.storage.opened import EVENT, LISTED_EVENT, Openers, opened_row
 from taskyard.storage.pool import AsyncConnection, owned_by
 from taskyard.storage.sealing import KeyRing
 from taskyard.storage.sql import queries
@@ -132,11 +133,11 @@ async def get(connection: AsyncConnection, key: EventKey) -> StoredEvent | None:
 
 async def page(
     connection: AsyncConnection, wanted: Wanted, *, below: EventKey | None, limit: int
-) -> list[StoredEvent]:
-    """Return up to `limit` events, newest first, from just below a key."""
+) -> Bounded[StoredEvent]:
+    """Return up to `limit` events and 8 MiB of them, newest first, from just below a key."""
     given = {name: getattr(wanted, name) for name in Wanted.__slots__}
     given |= {"below": below, "limit": limit} | owned_by(connection)
-    return await _events(connection, "list_events", given, listed=True)
+    return await _bounded(connection, "list_events", given, LISTED_EVENT)
 
 
 async def walk(
@@ -147,11 +148,14 @@ async def walk(
     matching: str | None,
     limit: int,
     keep: bool = False,
-) -> list[StoredEvent]:
-    """Return the next events in the order of arrival; `keep` locks them for this transaction."""
+) -> Bounded[StoredEvent]:
+    """Return the next events in the order of arrival, up to 8 MiB of them.
+
+    `keep` locks them for this transaction.
+    """
     given = {"after": after, "until": until, "matching": matching, "limit": limit}
     given |= owned_by(connection)
-    return await _events(connection, "take_events" if keep else "walk_events", given)
+    return await _bounded(connection, "take_events" if keep else "walk_events", given, EVENT)
 
 
 async def set_verdicts(connection: AsyncConnection, verdicts: Sequence[Verdict]) -> None:
@@ -185,6 +189,17 @@ def event_tasks(stored: Sequence[dict[str, Any]]) -> tuple[EventTask, ...]:
 
 def _text(tasks: Sequence[EventTask]) -> str:
     return msgspec.json.encode(tasks).decode()
+
+
+async def _bounded(
+    connection: AsyncConnection, statement: str, given: dict[str, Any], openers: Openers
+) -> Bounded[StoredEvent]:
+    opened = opened_row(StoredEvent, openers, identity="key")
+    return await up_to(connection, _SQL[statement], given, opened, size=_size)
+
+
+def _size(stored: StoredEvent) -> int:
+    return len(msgspec.json.encode(stored.document))
 
 
 async def _events(

@@ -9,6 +9,7 @@ import msgspec
 
 from taskyard.core.events import EventKey, ParkReason
 from taskyard.core.sealed import Place
+from taskyard.storage.bounded import Bounded, up_to
 from taskyard.storage.opened import LISTED_PARKED, PARKED, Openers, opened_row
 from taskyard.storage.pool import AsyncConnection, owned_by
 from taskyard.storage.sealing import KeyRing
@@ -105,23 +106,24 @@ def _plural(name: str) -> str:
 
 async def page(
     connection: AsyncConnection, wanted: ParkedWanted, *, below: EventKey | None, limit: int
-) -> list[Parked]:
-    """Return up to `limit` parked events, newest first; of a body the beginning only."""
+) -> Bounded[Parked]:
+    """Return up to `limit` parked events and 8 MiB, newest first; of a body the beginning only."""
     given = asdict(wanted) | {"below": below, "limit": limit, "shown": _SHOWN}
     given |= owned_by(connection)
     found = await _parked(connection, "list_parked", given, LISTED_PARKED)
-    return [replace(each, body=each.body[:_SHOWN]) if each.body else each for each in found]
+    shown = [replace(each, body=each.body[:_SHOWN]) if each.body else each for each in found.rows]
+    return replace(found, rows=shown)
 
 
 async def take(
     connection: AsyncConnection,
-    wanted: ParkedWanted,
     *,
+    wanted: ParkedWanted,
     after: EventKey,
     key: EventKey | None = None,
     limit: int,
-) -> list[Parked]:
-    """Lock up to `limit` parked events above a key, the oldest first."""
+) -> Bounded[Parked]:
+    """Lock up to `limit` parked events above a key and 8 MiB of them, the oldest first."""
     given = asdict(wanted) | {"after": after, "key": key, "limit": limit}
     given |= owned_by(connection)
     return await _parked(connection, "take_parked", given, PARKED)
@@ -150,7 +152,10 @@ async def unpark(connection: AsyncConnection, keys: Sequence[EventKey]) -> None:
 
 async def _parked(
     connection: AsyncConnection, statement: str, given: dict[str, Any], openers: Openers
-) -> list[Parked]:
-    async with connection.cursor(row_factory=opened_row(Parked, openers, identity="key")) as cursor:
-        await cursor.execute(_SQL[statement], given)
-        return await cursor.fetchall()
+) -> Bounded[Parked]:
+    opened = opened_row(Parked, openers, identity="key")
+    return await up_to(connection, _SQL[statement], given, opened, size=_size)
+
+
+def _size(found: Parked) -> int:
+    return len(found.body or b"") + len(msgspec.json.encode((found.document, found.attributes)))

@@ -20,7 +20,7 @@ from taskyard.storage.pool import OwnPool, borrowed, connect, open_pool
 from taskyard.storage.sealing import NO_KEYS, KeyRing
 from tests.encryption import columns_with, ring
 from tests.events import THUMBNAILS, event, structured, table
-from tests.own import own
+from tests.own import entry_of, own
 
 PLAIN = {"inbox_events.document", "parked_events.body", "parked_events.detail", "tasks.args"}
 
@@ -56,12 +56,12 @@ async def test_an_event_leaves_no_trace_and_is_read_as_it_came(
             assert found == set()
         # And whoever may read them reads them as they came
         async with borrowed(own(pool)) as connection:
-            log = await inbox.page(connection, inbox.Wanted(), below=None, limit=10)
-            waiting = await parked.page(connection, ParkedWanted(), below=None, limit=10)
+            log = (await inbox.page(connection, inbox.Wanted(), below=None, limit=10)).rows
+            waiting = (await parked.page(connection, ParkedWanted(), below=None, limit=10)).rows
         assert {each.document["data"]["key"] for each in log} == {canary}
         assert canary.encode() in b"".join(each.body or b"" for each in waiting)
         wish = ReplayParkedRequest(all=True)
-        report = await replay_parked(own(pool), ingest, wish, now=datetime.now(UTC))
+        report = await replay_parked(own(pool), ingest, entry_of(pool), wish, now=datetime.now(UTC))
         assert report.count == len(waiting)
 
 
@@ -74,7 +74,8 @@ async def test_events_are_written_anew(database_url: str) -> None:
         await reencrypt(connection, on_batch=lambda *_: None)
         assert {each.key for each in await count_keys(connection)} == {"k1"}
         connection.owner = Owner(DEFAULT_TENANT)
-        waiting = await parked.page(connection, ParkedWanted(), below=None, limit=10)
+        async with connection.transaction():
+            waiting = (await parked.page(connection, ParkedWanted(), below=None, limit=10)).rows
     assert canary.encode() in b"".join(each.body or b"" for each in waiting)
     with psycopg.connect(database_url) as session:
         assert columns_with(session, canary) == set()

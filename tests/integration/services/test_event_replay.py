@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
-from taskyard.core.errors import EventNotFound, InvalidRequest, QuotaExceeded
+from taskyard.core.errors import BacklogFull, EventNotFound, InvalidRequest, QuotaExceeded
 from taskyard.core.events import EventKey, ParkReason, Publisher
 from taskyard.core.quotas import Quota
 from taskyard.core.routing import RoutingTable
@@ -21,7 +22,12 @@ from taskyard.services.event_replay import (
     replay_events,
 )
 from taskyard.services.ingest import Ingest
-from taskyard.services.parked_events import ReplayParkedRequest, replay_one, replay_parked
+from taskyard.services.parked_events import (
+    ParkedReplayReport,
+    ReplayParkedRequest,
+    replay_one,
+    replay_parked,
+)
 from taskyard.services.retain import forget_events
 from taskyard.storage.pool import Pool, open_pool
 from tests.events import THUMBNAILS, Connection, event, rows, structured, table
@@ -64,9 +70,12 @@ async def replay(
     )  # fmt: skip
 
 
-async def replay_all(pool: Pool, routing: RoutingTable, **changes: Any) -> Any:
-    wish = ReplayParkedRequest(**{"all": True, **changes})
-    return await replay_parked(own(pool), ingest_of(pool, routing), wish, now=datetime.now(UTC))
+async def replay_all(
+    pool: Pool, routing: RoutingTable, entry: Entry | None = None, **changes: Any
+) -> ParkedReplayReport:
+    wish, now = ReplayParkedRequest(**{"all": True, **changes}), datetime.now(UTC)
+    ingest = ingest_of(pool, routing)
+    return await replay_parked(own(pool), ingest, entry or entry_of(pool), wish, now=now)
 
 
 async def test_a_replay_fires_again_as_another_generation(
@@ -195,6 +204,29 @@ async def test_what_was_parked_fires_once_the_rule_is_mended(
     assert await rows(connection, named) == [2]
 
 
+async def test_parked_events_are_released_as_far_as_there_is_room(
+    connection: Connection, pool: Pool
+) -> None:
+    """The others stay parked, and the report says why; what makes no task needs no room."""
+    # Given five parked events, the first of which makes no task today either, and room for two
+    routing = table(THUMBNAILS)
+    await arrive(pool, table(), event(0, type="other"), *(event(n) for n in range(1, 5)))
+    entry = entry_of(pool, quota=Quota(queued=2))
+    # When they are replayed
+    report = await replay_all(pool, routing, entry)
+    # Then two are released, three stay
+    assert (report.count, report.released, report.more) == (3, 2, True)
+    assert isinstance(report.stopped, QuotaExceeded)
+    with pytest.raises(QuotaExceeded):
+        await replay_all(pool, routing, entry)
+    fired = "SELECT id FROM inbox_events WHERE state = 'fired' ORDER BY id"
+    assert await rows(connection, fired) == ["e1", "e2"]
+    assert await rows(connection, COUNT) == [2]
+    # When there is room, then the others are released as well
+    rest = await replay_all(pool, routing)
+    assert (rest.released, rest.more, rest.stopped) == (2, False, None)
+
+
 async def test_what_could_not_be_read_is_read_again(connection: Connection, pool: Pool) -> None:
     """From another user, once that is allowed; what was too large can never be read."""
     strict, lax = table(THUMBNAILS, user_id_is_source=True), table(THUMBNAILS)
@@ -261,9 +293,12 @@ async def test_a_filter_says_which_parked_events_are_meant(
         await matching()
     wide = table({**THUMBNAILS, "match": "a.*", "when": "`true`"})
     ingest = ingest_of(pool, wide)
-    assert (await replay_one(own(pool), ingest, EventKey(two), now=now)).released == 1
+    this = partial(replay_one, own(pool), ingest, key=EventKey(two), now=now)
+    with pytest.raises(BacklogFull):
+        await this(entry_of(pool, largest=0))
+    assert (await this(entry_of(pool))).released == 1
     with pytest.raises(EventNotFound):
-        await replay_one(own(pool), ingest, EventKey(two), now=now)
+        await this(entry_of(pool))
     assert await rows(connection, KEYS) == [one, three]
 
 
