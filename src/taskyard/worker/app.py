@@ -12,6 +12,7 @@ from kombu.entity import Queue
 from taskyard.broker import tls
 from taskyard.broker.wakeup import queue_name
 from taskyard.core.routing import Execution, Pool, RoutingTable
+from taskyard.worker.group_commit import GroupCommit
 from taskyard.worker.queues import QueueWatch
 from taskyard.worker.runtime import Runtime
 
@@ -36,6 +37,8 @@ def make_celery(
     """Return the Celery application that runs this pool's tasks. It declares nothing."""
     app = celery.Celery(f"taskyard.{pool.name}", set_as_current=True)
     app.taskyard = runtime
+    if pool.execution is Execution.THREADS:
+        runtime.group = GroupCommit(runtime)
     app.taskyard_queues = QueueWatch(
         database_url=database_url, amqp_url=amqp_url, prefix=prefix, pool=pool.name
     )

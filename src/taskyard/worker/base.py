@@ -8,7 +8,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, assert_never
@@ -22,6 +22,7 @@ from celery.exceptions import Ignore, Reject
 from celery.exceptions import Retry as CeleryRetry
 
 from taskyard.core.lease import Lease, LeaseToken
+from taskyard.core.limits import Limit
 from taskyard.core.routing_limits import limits_for
 from taskyard.core.sealed import Place
 from taskyard.core.task import Failure, TaskId
@@ -69,11 +70,8 @@ class TaskyardTask(celery.Task):
         if self.request.called_directly:
             return self.run(*args, **kwargs)
         runtime: Runtime = self.app.taskyard
-        task_id, token = TaskId(UUID(self.request.id)), LeaseToken(uuid4())
         limits = limits_for(runtime.table, self.name)
-        lease = runtime.durably(
-            lambda cursor: permits.claim(cursor, task_id, self.name, runtime.worker, token, limits)
-        )
+        lease = self._claimed(runtime, limits)
         if isinstance(lease, Deferred):
             raise Ignore  # it waits in the line of a limit
         if lease is None:
@@ -88,6 +86,14 @@ class TaskyardTask(celery.Task):
             if limits:
                 permits.tell_freed(runtime, limits)
         return None
+
+    def _claimed(self, runtime: Runtime, limits: Sequence[Limit]) -> Lease | Deferred | None:
+        task_id, token = TaskId(UUID(self.request.id)), LeaseToken(uuid4())
+        if runtime.group is not None and not limits:
+            return runtime.group.claim(task_id, self.name, token).result()
+        return runtime.durably(
+            lambda cursor: permits.claim(cursor, task_id, self.name, runtime.worker, token, limits)
+        )
 
     def _attempt(self, runtime: Runtime, lease: Lease) -> None:
         """Run a claimed attempt and store what comes of it."""
@@ -123,6 +129,8 @@ class TaskyardTask(celery.Task):
         try:
             if it.effects.are_sync:
                 return _committed(it, result)
+            if it.runtime.group is not None:
+                return it.runtime.group.finish(it.lease, result).result()
             return it.runtime.durably(lambda c: attempts.finish(c, it.lease, result))
         except psycopg.DataError as error:  # NUL in a string, a number beyond numeric
             raise ResultUnusable(f"Postgres cannot store the result: {error}") from None

@@ -17,6 +17,7 @@ from taskyard.storage.pool import Connection, Cursor, connect_sync
 from taskyard.storage.sealing import NO_KEYS, KeyRing
 
 if TYPE_CHECKING:
+    from taskyard.worker.group_commit import GroupCommit
     from taskyard.worker.request import AttemptRequest
 
 log = structlog.get_logger(__name__)
@@ -31,7 +32,8 @@ class Runtime:
 
     `worker` names this run of this worker: a name that a restart changes, so that nobody can end
     the attempts of its predecessor or successor. `active` holds, in the parent process, what its
-    children run, and `owed` what it has yet to write of those it lost.
+    children run, and `owed` what it has yet to write of those it lost. `group` claims and finishes
+    for all threads of a process that has many.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Runtime:
         self.ring = ring
         self.active: dict[int, AttemptRequest] = {}
         self.owed: deque[Callable[[Cursor], None]] = deque()
+        self.group: GroupCommit | None = None
         self.began_at = time.monotonic()  # the latest attempt
         self._local = threading.local()
         # A connection inherited over a fork is kept, not closed: closing it would say goodbye to

@@ -82,6 +82,8 @@ def serve(
     worker.start()
     silence.end()
     app.taskyard_queues.end()
+    if app.taskyard.group is not None:
+        app.taskyard.group.end()
     keeper.end()
     if deaf.is_set():
         _begin_anew()

@@ -14,6 +14,29 @@ WHERE id = %(id)s AND type = %(type)s AND state IN ('pending', 'queued')
 RETURNING tenant, args, attempt, max_attempts, error_count, priority,
           extract(epoch FROM deadline_at - now())::double precision;
 
+-- name: claim_many
+-- Do as claim does for many tasks at once, each under a token of its own: what cannot be claimed is
+-- not among the rows. Of two claims of the same task one is answered.
+WITH wanted AS (
+    SELECT id, token, %(types)s::jsonb ->> (number - 1)::integer AS type
+    FROM unnest(%(ids)s::uuid[], %(tokens)s::uuid[]) WITH ORDINALITY AS given (id, token, number)
+), waited_for AS (
+    -- Whether the commit must reach the disk is asked once: for each row, the last would decide.
+    SELECT set_config('synchronous_commit', CASE WHEN bool_or(at_most_once) THEN 'on' ELSE 'off' END,
+                      true)
+    FROM tasks WHERE id = ANY (%(ids)s::uuid[])
+)
+UPDATE tasks SET
+    state = 'running', attempt = attempt + 1, lease_token = wanted.token, worker = %(worker)s,
+    lease_expires_at = now() + interval '15 seconds',
+    started_at = now(), reason = NULL, progress = NULL
+FROM wanted
+WHERE tasks.id = wanted.id AND tasks.type = wanted.type AND state IN ('pending', 'queued')
+  AND due_at <= now() AND (expires_at IS NULL OR expires_at > now())
+  AND (SELECT * FROM waited_for) > ''
+RETURNING tasks.id, lease_token, tenant, args, attempt, max_attempts, error_count, priority,
+          extract(epoch FROM deadline_at - now())::double precision;
+
 -- name: find_claimed
 -- What an earlier claim with this token took, whose answer was lost with the connection.
 SELECT tenant, args, attempt, max_attempts, error_count, priority,
@@ -27,6 +50,15 @@ UPDATE tasks SET
     result = %(result)s::jsonb, error = NULL
 WHERE id = %(id)s AND lease_token = %(token)s
 RETURNING id;
+
+-- name: finish_many
+-- Store many results in one commit, each if its own lease is still held.
+UPDATE tasks SET
+    state = 'succeeded', finished_at = now(), lease_token = NULL, lease_expires_at = NULL,
+    result = %(results)s::jsonb -> (ended.number - 1)::integer, error = NULL
+FROM unnest(%(ids)s::uuid[], %(tokens)s::uuid[]) WITH ORDINALITY AS ended (id, token, number)
+WHERE tasks.id = ended.id AND tasks.lease_token = ended.token
+RETURNING tasks.id, ended.token;
 
 -- name: fail
 -- Store why the task failed for good, if the lease is still ours.
