@@ -24,7 +24,7 @@ class Admission:
 
         Raises BacklogFull, NotFeasible and StorageUnavailable.
         """
-        self.backlog.admit(task.pool, task.priority)
+        self.backlog.admit(task.pool, task.priority, task.tenant)
         if task.finish_by is None:
             return task
         return await require_feasible(self._pool, task, table=self._table, now=datetime.now(UTC))

@@ -14,28 +14,27 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from taskyard.core.backlog import Bound, Demand, most_within
+from taskyard.core.backlog import Bound, Demand
 from taskyard.core.errors import BacklogFull, StorageUnavailable
+from taskyard.core.principal import TenantId
 from taskyard.core.routing import RoutingTable
 from taskyard.core.units import show_duration
-from taskyard.services.place import pace_of
+from taskyard.services.backlog_bounds import NOWHERE, Counted, look_at
 from taskyard.stopping import end
-from taskyard.storage import run_times, tasks
-from taskyard.storage.pool import AsyncConnection, Pool, borrowed
+from taskyard.storage.pool import Pool, borrowed
 
 log = structlog.get_logger(__name__)
 
-_LOOK_EVERY = 1.0  # seconds
-_COUNTED = 4  # times the bound, to tell how long the excess takes
+_LOOK_EVERY, _LOOK_AGAIN = 1.0, 0.1  # seconds; the latter while a bound is near
+_SELDOM = 3.0  # seconds at most from one look to the next, also when a busy database made it slow
 _SHARE_OF_TIME = 20  # looking takes a twentieth of the time at most, however long the backlog
-NOWHERE = RoutingTable(pools={}, defaults={})
 
 
 class Backlog:
     """Whether more tasks wait than the deployment allows.
 
-    It is looked at every second, so what comes within a second goes beyond the bounds. To that of
-    a pool each process adds what it has let in itself since.
+    It is looked at every second, and more often when it is half full: what comes in between goes
+    beyond the bounds. To that of a pool each process adds what it has let in itself since.
     """
 
     def __init__(self, pool: Pool, *, largest: int, table: RoutingTable = NOWHERE) -> None:
@@ -43,43 +42,55 @@ class Backlog:
         self._table = table
         self._whole = Bound(waiting=0, most=largest)
         self._pools: dict[str, Bound] = {}
-        self._since: Counter[str] = Counter()
-        self._grouped: Counter[str] = Counter()
-        self._grouped_before: Counter[str] = Counter()
+        self._since = Counted()
+        self._grouped, self._grouped_before = Counted(), Counted()
         self._full = False
 
-    def admit(self, pool: str, priority: int) -> None:
-        """Let a task in. Raises BacklogFull."""
-        if not self._whole.admits(priority):
+    def admit(self, pool: str, priority: int, tenant: TenantId) -> None:
+        """Let a task of a tenant in. Raises BacklogFull."""
+        if not self._whole.admits(priority, tenant, held=self._since.of(tenant=tenant)):
             raise self._all_full(priority)
         bound = self._pools.get(pool)
-        if bound is not None and not bound.admits(priority, more=self._since[pool]):
-            raise self._pool_full(pool, bound, priority)
-        self._since[pool] += 1
+        if bound is not None:
+            more, held = self._since.of(pool), self._since.of(pool, tenant)
+            if not bound.admits(priority, tenant, more=more, held=held):
+                raise self._pool_full(pool, bound, priority)
+        self._since.add(pool, tenant)
 
-    def admit_group(self, group: Sequence[Demand]) -> None:
-        """Let in tasks that are made together, all or none. Raises BacklogFull.
+    def admit_group(self, group: Sequence[Demand], tenant: TenantId) -> None:
+        """Let in tasks of a tenant that are made together, all or none. Raises BacklogFull.
 
         Replays and events come in heaps, so these are counted at once against all bounds.
         """
         own: Counter[str] = Counter()
         for each in group:
-            self._require(each, own)
+            self._require(each, own, tenant)
             own[each.pool] += 1
-        self._grouped += own
+        for pool, count in own.items():
+            self._grouped.add(pool, tenant, count)
 
-    def _require(self, demand: Demand, own: Counter[str]) -> None:
+    def _require(self, demand: Demand, own: Counter[str], tenant: TenantId) -> None:
         pool, priority = demand.pool, demand.priority
-        grouped = self._grouped + self._grouped_before
-        if not self._whole.admits(priority, more=grouped.total(), own=own.total()):
+        more, held = (
+            self._in_groups(),
+            self._in_groups(tenant=tenant) + self._since.of(None, tenant),
+        )
+        if not self._whole.admits(priority, tenant, more=more, held=held, own=own.total()):
             raise self._all_full(priority)
-        bound, more = self._pools.get(pool), self._since[pool] + grouped[pool]
-        if bound and not bound.admits(priority, more=more, own=own[pool]):
+        bound = self._pools.get(pool)
+        more = self._since.of(pool) + self._in_groups(pool)
+        held = self._since.of(pool, tenant) + self._in_groups(pool, tenant)
+        if bound and not bound.admits(priority, tenant, more=more, held=held, own=own[pool]):
             raise self._pool_full(pool, bound, priority)
 
-    def leave(self, groups: Sequence[Sequence[Demand]]) -> None:
-        """Take back groups that were let in and will not come."""
-        self._grouped -= Counter(each.pool for group in groups for each in group)
+    def _in_groups(self, pool: str | None = None, tenant: TenantId | None = None) -> int:
+        return self._grouped.of(pool, tenant) + self._grouped_before.of(pool, tenant)
+
+    def leave(self, groups: Sequence[Sequence[Demand]], tenant: TenantId) -> None:
+        """Take back groups of a tenant that were let in and will not come."""
+        for group in groups:
+            for each in group:
+                self._grouped.add(each.pool, tenant, -1)
 
     def _all_full(self, priority: int) -> BacklogFull:
         return _full(self._whole, priority, f"{self._whole.waiting} tasks wait already")
@@ -96,35 +107,23 @@ class Backlog:
             with contextlib.suppress(StorageUnavailable):  # then nothing is accepted anyway
                 await self.look()
             took = time.monotonic() - began
-            await asyncio.sleep(max(_LOOK_EVERY, took * _SHARE_OF_TIME))
+            near = any(each.is_near for each in (self._whole, *self._pools.values()))
+            every = _LOOK_AGAIN if near else _LOOK_EVERY
+            await asyncio.sleep(max(every, min(took * _SHARE_OF_TIME, _SELDOM)))
 
     async def look(self) -> None:
         """Count what waits, up to the bounds. Raises StorageUnavailable."""
         # What was let in just before may not be stored yet, so it is remembered once more.
-        self._grouped_before, self._grouped = self._grouped, Counter()
+        self._grouped_before, self._grouped = self._grouped, Counted()
+        largest = self._whole.most
         async with borrowed(self._pool) as connection:
-            largest = self._whole.most
-            waiting = await tasks.count_pending(connection, at_most=largest)
-            found = await self._look_at_pools(connection)
-        self._whole, self._pools = Bound(waiting=waiting, most=largest), found
-        self._since.clear()
+            self._whole, self._pools = await look_at(connection, self._table, largest=largest)
+        self._since = Counted()
+        waiting = self._whole.waiting
         full = waiting >= largest
         if full != self._full:
             log.warning("backlog is full" if full else "backlog has room again", waiting=waiting)
         self._full = full
-
-    async def _look_at_pools(self, connection: AsyncConnection) -> dict[str, Bound]:
-        """Count only where the bound of a pool is nearer than that of all together."""
-        measured = await run_times.paces(connection)
-        bounds = {}
-        for name, pool in self._table.pools.items():
-            if name not in measured or (pace := pace_of(pool, measured[name])) is None:
-                continue
-            most = most_within(pool.longest_wait.total_seconds(), rate=pace.rate())
-            if most < self._whole.most:
-                waiting = await tasks.count_pending(connection, at_most=_COUNTED * most, pool=name)
-                bounds[name] = Bound(waiting=waiting, most=most, rate=pace.rate())
-        return bounds
 
 
 @asynccontextmanager

@@ -26,23 +26,25 @@ class Entry:
 
         What is in a group comes in together. Raises StorageUnavailable.
         """
-        admitted, refusal = self._admitted(groups)
+        admitted, refusal = self._admitted(groups, tenant)
         return await self._reserved(tenant, groups[:admitted], refusal)
 
     async def require(self, tenant: TenantId, groups: Sequence[Group]) -> None:
         """Let in all. Raises BacklogFull, QuotaExceeded and StorageUnavailable: then none is."""
-        admitted, refusal = self._admitted(groups)
+        admitted, refusal = self._admitted(groups, tenant)
         if refusal:
-            self._backlog.leave(groups[:admitted])
+            self._backlog.leave(groups[:admitted], tenant)
             raise refusal
         admission = await self._reserved(tenant, groups, None, whole=True)
         if admission.refusal:
             raise admission.refusal
 
-    def _admitted(self, groups: Sequence[Group]) -> tuple[int, BacklogFull | None]:
+    def _admitted(
+        self, groups: Sequence[Group], tenant: TenantId
+    ) -> tuple[int, BacklogFull | None]:
         for index, group in enumerate(groups):
             try:
-                self._backlog.admit_group(group)
+                self._backlog.admit_group(group, tenant)
             except BacklogFull as error:
                 return index, error
         return len(groups), None
@@ -61,7 +63,7 @@ class Entry:
             admission = await self._reservations.take(tenant, sizes, whole=whole)
             granted = 0 if whole and admission.refusal else admission.granted
         finally:
-            self._backlog.leave(groups[granted:])
+            self._backlog.leave(groups[granted:], tenant)
         return Admission(granted, admission.refusal or refusal)
 
 

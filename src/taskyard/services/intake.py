@@ -18,7 +18,8 @@ from taskyard.core.errors import (
 from taskyard.core.routing import RoutingTable
 from taskyard.core.task import Accepted, NewTask, TaskId
 from taskyard.services.admission import Admission
-from taskyard.services.backlog import NOWHERE, Backlog
+from taskyard.services.backlog import Backlog
+from taskyard.services.backlog_bounds import NOWHERE
 from taskyard.services.fresh import FreshWakeUps
 from taskyard.stopping import end
 from taskyard.storage import tasks as tasks_table

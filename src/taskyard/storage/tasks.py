@@ -6,8 +6,10 @@ from typing import Any
 
 import msgspec
 
+from taskyard.core.backlog import Holding
 from taskyard.core.errors import IdempotencyKeyReused
 from taskyard.core.idempotency import KeyedRequest
+from taskyard.core.principal import TenantId
 from taskyard.core.sealed import Place
 from taskyard.core.states import State
 from taskyard.core.task import Accepted, Failure, NewTask, Task, TaskId
@@ -247,6 +249,15 @@ async def count_pending(
     cursor = await connection.execute(_SQL[name], {"at_most": at_most, "pool": pool})
     row = await cursor.fetchone()
     return row[0] if row else 0
+
+
+async def count_holdings(
+    connection: AsyncConnection, *, at_most: int, pool: str | None = None
+) -> dict[TenantId, Holding]:
+    """Count, up to a bound, what waits of each tenant, in all pools or one."""
+    given = {"at_most": at_most, "pool": pool}
+    rows = await (await connection.execute(_SQL["count_holdings"], given)).fetchall()
+    return {TenantId(tenant): Holding(waiting, weight) for tenant, waiting, weight in rows}
 
 
 async def count_running(connection: AsyncConnection) -> dict[str, int]:

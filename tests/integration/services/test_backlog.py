@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from taskyard.core.errors import BacklogFull
+from taskyard.core.principal import DEFAULT_TENANT, TenantId
 from taskyard.core.routing import Pool, RoutingTable
 from taskyard.core.task import Accepted
 from taskyard.services.admission import Admission
@@ -46,12 +47,12 @@ async def looked(pool: ConnectionPool, largest: int = 1_000_000) -> Backlog:
     return backlog
 
 
-def let_in(backlog: Backlog, pool: str = "p") -> list[int]:
-    """The priorities that one more task of a pool may have."""
+def let_in(backlog: Backlog, pool: str = "p", tenant: TenantId = DEFAULT_TENANT) -> list[int]:
+    """The priorities that one more task of a tenant may have in a pool."""
     found = []
     for priority in range(10):
         try:
-            backlog.admit(pool, priority)
+            backlog.admit(pool, priority, tenant)
         except BacklogFull:
             continue
         found.append(priority)
@@ -82,6 +83,33 @@ async def test_without_workers_or_measurements_only_the_count_bounds(
     assert let_in(await looked(pool, largest=30)) == []
 
 
+@pytest.mark.parametrize("largest", [1_000_000, 20])
+async def test_a_flood_leaves_room_for_another_tenant(
+    connection: Connection, pool: ConnectionPool, largest: int
+) -> None:
+    """At the bound of the pool as at that of all together, as far as the hard end."""
+    if largest > 20:
+        await measured(connection)
+    await tasks.insert(connection, [new(None) for _ in range(21)])
+    backlog = await looked(pool, largest)
+    assert let_in(backlog) == []
+    assert 9 in let_in(backlog, tenant=TenantId("quiet"))
+    await tasks.insert(connection, [new(None, tenant=TenantId("quiet")) for _ in range(4)])
+    assert let_in(await looked(pool, largest), tenant=TenantId("third")) == []
+
+
+async def test_who_weighs_more_has_a_larger_share_of_the_bound(
+    connection: Connection, pool: ConnectionPool
+) -> None:
+    """A flood of three quarters is within the share of a tenant that weighs nine."""
+    await connection.execute("INSERT INTO tenants (name, weight) VALUES ('heavy', 9)")
+    for name, number in (("heavy", 16), ("light", 4)):
+        await tasks.insert(connection, [new(None, tenant=TenantId(name)) for _ in range(number)])
+    backlog = await looked(pool, 20)
+    assert let_in(backlog, tenant=TenantId("light")) == []
+    assert let_in(backlog, tenant=TenantId("heavy")) == [4, 8]  # then it has its 18 of 20
+
+
 async def test_who_is_refused_is_told_when_to_come_again(
     connection: Connection, pool: ConnectionPool
 ) -> None:
@@ -92,7 +120,7 @@ async def test_who_is_refused_is_told_when_to_come_again(
     told = set()
     for _ in range(200):
         with pytest.raises(BacklogFull, match="pool 'p'") as refused:
-            backlog.admit("p", 4)
+            backlog.admit("p", 4, DEFAULT_TENANT)
         told.add(refused.value.retry_after)
     assert min(told) >= 1
     assert len(told) >= 2

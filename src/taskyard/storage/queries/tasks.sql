@@ -251,6 +251,18 @@ SELECT count(*) FROM (
     SELECT FROM tasks WHERE state = 'pending' AND pool = %(pool)s
     ORDER BY tenant, priority + boost, publish_at LIMIT %(at_most)s) AS pending;
 
+-- name: count_holdings
+-- How many tasks of each tenant wait to be published, and what it weighs, in one pool or (null) in
+-- all, counted up to a bound. An order is asked for so that the index is used.
+SELECT held.tenant, held.count, coalesce(tenants.weight, 1)::double precision
+FROM (
+    SELECT tenant, count(*) AS count FROM (
+        SELECT tenant FROM tasks
+        WHERE state = 'pending' AND (%(pool)s::text IS NULL OR pool = %(pool)s)
+        ORDER BY pool, tenant, priority + boost, publish_at LIMIT %(at_most)s) AS pending
+    GROUP BY tenant) AS held
+LEFT JOIN tenants ON tenants.name = held.tenant;
+
 -- name: count_running
 -- How many tasks run in each pool.
 SELECT pool, count(*) AS running FROM tasks WHERE state = 'running' GROUP BY pool;
