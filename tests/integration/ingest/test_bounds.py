@@ -143,7 +143,7 @@ async def test_all_are_taken_in_in_the_end(
         while (before := await _count(connection)) < PUBLISHED:
             await connection.execute(END_ALL)
             await _counted(database_url, routing)
-            await until(lambda: _more_than(connection, before), True)  # noqa: B023
+            await until(lambda: _more_than(connection, before), True)
     assert await rows(connection, "SELECT count(DISTINCT args->>'source') FROM tasks") == [
         PUBLISHED
     ]
