@@ -26,6 +26,9 @@ Connection = psycopg.AsyncConnection[Any]
 CLASSIC, QUORUM = QueueType.CLASSIC, QueueType.QUORUM
 STEPS = 12  # a migration has at least so many: declare, bind, unbind, remove, and what is written
 
+# `make faults` dies everywhere. An odd stride alternates between before and after a step.
+EVERY = pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.faults)])
+
 
 def table(kind: QueueType, *patterns: str) -> RoutingTable:
     pool = Pool(name="media", tasks=patterns or ("image.*",), modules=("m",), queue_type=kind)
@@ -205,13 +208,14 @@ async def test_a_queue_that_holds_messages_is_replaced_and_stays(
     assert (yard.depth(old), yard.depth(new)) == (None, 1)
 
 
-async def test_an_apply_may_die_between_any_two_steps(yard: Yard, prefix: str) -> None:
+@EVERY
+async def test_an_apply_may_die_between_any_two_steps(yard: Yard, prefix: str, every: int) -> None:
     """Whatever is published then reaches a queue that workers consume, and the next apply ends it.
 
-    Each round is a deployment of its own, and dies one step later than the one before.
+    Each round is a deployment of its own, and dies a few steps later than the one before.
     """
     wanted = table(QUORUM, "image.*", "photo.*")
-    for step in count():
+    for step in count(step=every):
         # Given a queue to be replaced, and an apply that dies on the way
         here = yard._replace(prefix=f"{prefix}-{step}")
         await here.apply(table(CLASSIC, "image.*", "video.*"))
@@ -233,9 +237,10 @@ async def test_an_apply_may_die_between_any_two_steps(yard: Yard, prefix: str) -
     assert step >= 2 * STEPS
 
 
-async def test_a_migration_that_died_can_be_called_off(yard: Yard, prefix: str) -> None:
+@EVERY
+async def test_a_migration_that_died_can_be_called_off(yard: Yard, prefix: str, every: int) -> None:
     """Wherever it died: the table as before ends with one queue, and no other gets wake-ups."""
-    for step in count():
+    for step in count(step=every):
         here = yard._replace(prefix=f"{prefix}-{step}")
         await here.apply(table(CLASSIC))
         with dying_at(step) as deaths, suppress(Died):
