@@ -228,7 +228,7 @@ SETTINGS: Mapping[str, Setting] = {
     "submit_target": Setting(
         parse=units.duration,
         default="30ms",
-        meaning="what submissions may take on average while many come, before a share is refused",
+        meaning="what submissions may take on average before fewer are let in at once",
     ),
     "longest_drain": Setting(
         parse=units.duration,

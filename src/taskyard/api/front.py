@@ -51,21 +51,24 @@ def fronted(
             await application(scope, receive, send)
         elif refusal := _refusal(scope):
             await _refuse(send, refusal, (b"connection", b"close"))
-        elif _is_new_work(scope) and pressure.refuses(_caller(scope)):
-            # What else is asked for costs less, and helps those who look what is wrong.
-            shed()
-            seconds = random.randint(_SOONEST, _LATEST)  # noqa: S311 - it spreads who comes back
-            await _refuse(send, _TOO_BUSY, (b"retry-after", b"%d" % seconds))
+        elif _is_new_work(scope):
+            caller, measured = _caller(scope), _is_measured(scope)
+            if pressure.refuses(caller, counted=measured):
+                # What else is asked for costs less, and helps those who look what is wrong.
+                shed()
+                seconds = random.randint(_SOONEST, _LATEST)  # noqa: S311 - it spreads who comes back
+                await _refuse(send, _TOO_BUSY, (b"retry-after", b"%d" % seconds))
+            elif measured:
+                visit = pressure.visit(caller)
+                exchange = _Exchange(receive, send, visit.came)
+                try:
+                    await exchange.serve(application, scope)
+                finally:
+                    visit.end(exchange.seconds)
+            else:
+                await _Exchange(receive, send).serve(application, scope)
         elif any(name in _ANNOUNCE_A_BODY for name, _ in scope["headers"]):
-            exchange = _Exchange(receive, send)
-            if not _is_measured(scope):
-                await exchange.serve(application, scope)
-                return
-            pressure.begin()
-            try:
-                await exchange.serve(application, scope)
-            finally:
-                pressure.end(exchange.seconds)
+            await _Exchange(receive, send).serve(application, scope)
         else:
             await application(scope, receive, send)
 
@@ -98,18 +101,17 @@ def _caller(scope: MutableMapping[str, Any]) -> int:
 
 def _is_measured(scope: MutableMapping[str, Any]) -> bool:
     """Whether how long it took says how busy we are: not if it was large, or asked to wait."""
-    return (
-        scope["path"] == "/v1/tasks"
-        and scope["method"] == "POST"
-        and all(name != b"prefer" for name, _ in scope["headers"])
-    )
+    return scope["path"] == "/v1/tasks" and all(name != b"prefer" for name, _ in scope["headers"])
 
 
 class _Exchange:
     """One request with a body: it has to arrive whole. `seconds` is from then to the answer."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, receive: Receive, send: Send, on_whole: Callable[[], None] = lambda: None
+    ) -> None:
         self._receive = receive
+        self._on_whole = on_whole
         self._send = send
         self._whole = self._broken = self._answered = False
         self._came_at = 0.0
@@ -123,8 +125,10 @@ class _Exchange:
     async def _on_receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
-            self._whole = self._whole or not message.get("more_body", False)
             self._came_at = time.monotonic()
+            if not self._whole and not message.get("more_body", False):
+                self._whole = True
+                self._on_whole()
         elif message["type"] == "http.disconnect":
             self._broken = not self._whole
         return message

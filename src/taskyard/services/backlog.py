@@ -26,7 +26,7 @@ from taskyard.storage.pool import Pool, borrowed
 log = structlog.get_logger(__name__)
 
 _LOOK_EVERY, _LOOK_AGAIN = 1.0, 0.1  # seconds; the latter while a bound is near
-_SELDOM = 3.0  # seconds at most from one look to the next, also when a busy database made it slow
+_SELDOM = 5.0  # seconds at most from one look to the next, also when a busy database made it slow
 _SHARE_OF_TIME = 20  # looking takes a twentieth of the time at most, however long the backlog
 
 
