@@ -21,6 +21,7 @@ class Execution(StrEnum):
 
     PROCESSES = "processes"
     THREADS = "threads"
+    ASYNCIO = "asyncio"
 
 
 class QueueType(StrEnum):

@@ -22,6 +22,7 @@ _HARD_LIMIT_AFTER = 5.0
 _POOL_CLASSES = {
     Execution.PROCESSES: "taskyard.worker.prefork:ProcessPool",
     Execution.THREADS: "threads",
+    Execution.ASYNCIO: "taskyard.worker.asyncio_pool:LoopPool",
 }
 
 
@@ -89,9 +90,9 @@ def _configuration(pool: Pool, amqp_url: str, database_url: str, queue: str) -> 
 
 
 def _apply_limits(app: celery.Celery, pool: Pool, table: RoutingTable) -> None:
-    """Threads cannot be interrupted: time limits are kept by pools of processes only."""
+    """Threads cannot be interrupted: they have no time limits."""
     for task in app.tasks.values():
-        if pool.execution is Execution.PROCESSES:
+        if pool.execution is not Execution.THREADS:
             timeout = table.defaults_for(task.name).timeout.total_seconds()
             task.soft_time_limit = timeout
             task.time_limit = timeout + _HARD_LIMIT_AFTER

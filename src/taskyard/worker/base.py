@@ -11,7 +11,7 @@ import time
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, assert_never
+from typing import Any, TypeVar, assert_never
 from uuid import UUID, uuid4
 
 import celery
@@ -28,6 +28,7 @@ from taskyard.core.sealed import Place
 from taskyard.core.task import Failure, TaskId
 from taskyard.storage import attempts, reconciliation
 from taskyard.worker import permits, signature
+from taskyard.worker.asyncio_attempt import attempt_here, stoppable, wait
 from taskyard.worker.current import Running, current, running
 from taskyard.worker.outcome import (
     ArgumentsDoNotFit,
@@ -47,6 +48,8 @@ from taskyard.worker.resource import resource_of
 from taskyard.worker.runtime import Runtime
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 _COMMIT_UNKNOWN = Failure(
     code="commit-unknown", message="the database connection broke while the result was stored"
@@ -77,7 +80,9 @@ class TaskyardTask(celery.Task):
         if lease is None:
             # Ended, cancelled, leased elsewhere or not due: a wake-up too many, harmless.
             with contextlib.suppress(psycopg.Error):  # a number, nothing hangs on it
-                reconciliation.count_duplicate(runtime.cursor(), runtime.pool)
+                runtime.aside(
+                    lambda: reconciliation.count_duplicate(runtime.cursor(), runtime.pool)
+                )
             raise Ignore
         self.request.retries = lease.errors
         try:
@@ -121,7 +126,7 @@ class TaskyardTask(celery.Task):
         with _stopped_at_deadline(it.lease):
             result = self.run(**self._bound(it))
             if inspect.iscoroutine(result):
-                stored, result = asyncio.run(_awaited(result, it))
+                stored, result = _driven(_awaited(result, it))
                 if stored is not None:
                     return stored
             result = encode(result)
@@ -223,10 +228,15 @@ def _stopped_at_deadline(lease: Lease) -> Iterator[None]:
         alarm.cancel()
 
 
+def _driven(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Await it on the loop of the worker, or on one of its own where there is none."""
+    return asyncio.run(coroutine) if attempt_here() is None else wait(coroutine)
+
+
 async def _awaited(coroutine: Coroutine[Any, Any, Any], it: Running) -> tuple[bool | None, Any]:
     """Await an async task; finish it here, in its loop, if it began a transaction here."""
     try:
-        result = await coroutine
+        result = await stoppable(coroutine, within=it.lease.seconds_left)
         if not it.effects.are_async:
             return None, result
         it.spoken.write()  # with the lease, which ends here

@@ -1,11 +1,12 @@
 """`current`: the task that runs here, seen from its own code."""
 
+import inspect
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 import psycopg
@@ -13,6 +14,7 @@ from structlog.contextvars import bound_contextvars
 
 from taskyard.core.lease import Lease
 from taskyard.storage import attempts, memos
+from taskyard.worker.asyncio_attempt import attempt_here
 from taskyard.worker.effects import Effects, Transaction
 from taskyard.worker.outcome import Interrupted
 from taskyard.worker.resource import Resource, resource_of
@@ -70,6 +72,8 @@ class Current:
         now = time.monotonic()
         if running is None:
             return False
+        if (attempt := attempt_here()) is not None:
+            return attempt.interrupted is not None  # it is told, and need not ask
         if not running.cancelled and now - running.looked_at >= _LEAST_INTERVAL:
             running.looked_at = now
             try:
@@ -88,6 +92,8 @@ class Current:
         """
         if (running := _running.get()) is None:
             return
+        if (attempt := attempt_here()) is not None and attempt.interrupted is not None:
+            raise Interrupted(attempt.interrupted)
         said = running.spoken.tell(fraction, message)
         if said is not False:
             running.cancelled = True
@@ -127,8 +133,12 @@ class Current:
         function again. A crash between its effect and the keeping of its value calls it again: use
         `effect_key` inside for what must not happen twice. Raises Interrupted when the lease is
         gone, RuntimeError outside a worker.
+
+        With an `async def` function it is `await current.once(step, function)`.
         """
         running = _inside("once")
+        if inspect.iscoroutinefunction(function):
+            return cast("T", _once_awaited(running, step, function))
         kept = running.runtime.durably(lambda cursor: memos.find(cursor, running.lease, step))
         if kept is not None:
             return kept.value  # type: ignore[no-any-return]
@@ -145,6 +155,20 @@ class Current:
         """
         running = _running.get()
         return resource_of(running.runtime, running.lease, name) if running else Resource()
+
+
+async def _once_awaited(running: Running, step: str, function: Callable[[], Awaitable[T]]) -> T:
+    runtime, lease = running.runtime, running.lease
+    kept = await runtime.beside(lambda: runtime.durably(lambda c: memos.find(c, lease, step)))
+    if kept is not None:
+        return kept.value  # type: ignore[no-any-return]
+    value = await function()
+    text = msgspec.json.encode(value).decode()
+    if not await runtime.beside(
+        lambda: runtime.durably(lambda c: memos.keep(c, lease, step, text))
+    ):
+        raise Interrupted("the lease is gone")
+    return value
 
 
 current = Current()

@@ -4,6 +4,7 @@ It has a connection of its own. Progress and memos are committed at once, and a 
 parent must never wait for a lock that the task's own transaction holds.
 """
 
+import asyncio
 from types import TracebackType
 
 from psycopg import AsyncConnection as PsycopgAsync
@@ -22,6 +23,7 @@ class Effects:
         self._lease = lease
         self._sync: Connection | None = None
         self._async: AsyncConnection | None = None
+        self._borrowed: asyncio.Semaphore | None = None
 
     @property
     def are_sync(self) -> bool:
@@ -35,6 +37,8 @@ class Effects:
 
     def begin(self) -> Connection:
         """Return the connection, in a transaction. Raises OperationalError."""
+        if self._runtime.loop is not None and self._runtime.loop.is_here():
+            raise RuntimeError("in an `async def` task it is `async with current.transaction()`")
         if self._sync is None:
             self._sync = self._runtime.effects_connection()
         return self._sync
@@ -42,6 +46,9 @@ class Effects:
     async def begin_async(self) -> AsyncConnection:
         """Return an async connection, in a transaction. Raises OperationalError."""
         if self._async is None:
+            if self._runtime.loop is not None:
+                await self._runtime.loop.transactions.acquire()
+                self._borrowed = self._runtime.loop.transactions
             url, name = self._runtime.database_url, f"effects {self._lease.id}"
             opened = await connect(url, name=name, ring=self._runtime.ring)
             await opened.set_autocommit(False)
@@ -78,8 +85,13 @@ class Effects:
     async def undo_async(self) -> None:
         """Take back what was not committed on the async connection, and close it."""
         connection, self._async = self._async, None
-        if connection is not None:
-            await PsycopgAsync.close(connection)
+        try:
+            if connection is not None:
+                await PsycopgAsync.close(connection)
+        finally:
+            borrowed, self._borrowed = self._borrowed, None
+            if borrowed is not None:
+                borrowed.release()
 
 
 class Transaction:

@@ -39,7 +39,7 @@ class Keeper:
     def __init__(self, runtime: Runtime, pool: Pool) -> None:
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
         self._runtime = runtime
-        self._kills = pool.execution is Execution.PROCESSES
+        self._kills = pool.execution is not Execution.THREADS
         self._ended = threading.Event()
         self._drains_at: float | None = None
         self._told: set[str] = set()
@@ -113,6 +113,7 @@ class Keeper:
         request.leased, request.missed = True, 0
         waits = [_BEAT]
         if held.cancelled_for is not None:
+            request.interrupt()
             grace = self._runtime.table.defaults_for(request.name).cancel_grace.total_seconds()
             waits.append(grace - held.cancelled_for)
         if held.overdue_by is not None:
@@ -139,9 +140,8 @@ class Keeper:
         return len(attempts.take_back(cursor, ids, worker=worker, failure=failure, crashed=False))
 
     def _kill(self, request: AttemptRequest, *, why: str) -> None:
-        if self._kills:
+        if self._kills and request.kill():
             log.warning("attempt killed", task_id=request.id, why=why)
-            request.kill()
         elif request.id not in self._told:
             self._told.add(request.id)
             log.warning("attempt goes on: threads cannot be killed", task_id=request.id, why=why)

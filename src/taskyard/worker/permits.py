@@ -77,7 +77,7 @@ def tell_freed(runtime: Runtime, bounds: Sequence[Limit]) -> None:
     """Tell the dispatchers that room may have been freed: they would notice within a second."""
     if any(bound.concurrency is not None for bound in bounds):
         try:
-            limits.tell_freed(runtime.cursor())
+            runtime.aside(lambda: limits.tell_freed(runtime.cursor()))
         except psycopg.Error as error:
             log.warning("freed permits not told", error=str(error).strip())
 

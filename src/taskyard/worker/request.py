@@ -17,6 +17,7 @@ from celery.worker.request import Request
 from taskyard.core.task import Failure, TaskId
 from taskyard.storage import attempts
 from taskyard.storage.pool import Cursor
+from taskyard.worker.asyncio_turn import Turn
 from taskyard.worker.outcome import Failed, again_or_failed
 from taskyard.worker.runtime import Runtime
 
@@ -37,11 +38,28 @@ class AttemptRequest(Request):
         """The id of the task."""
         return TaskId(UUID(self.id))
 
-    def kill(self) -> None:
-        """Kill the child that runs this attempt, unless it has ended meanwhile."""
-        if id(self) in self._runtime.active and self.worker_pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.worker_pid, signal.SIGKILL)
+    def kill(self) -> bool:
+        """Kill the child that runs this attempt, or cancel its coroutine, unless it has ended.
+
+        Returns False for what cannot be killed.
+        """
+        if id(self) not in self._runtime.active or not self.worker_pid:
+            return True
+        if (turn := self._turn) is not None:
+            return turn.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.worker_pid, signal.SIGKILL)
+        return True
+
+    def interrupt(self) -> None:
+        """Tell a coroutine that its task was cancelled; in other pools it is for it to ask."""
+        if (turn := self._turn) is not None:
+            turn.interrupt()
+
+    @property
+    def _turn(self) -> Turn | None:
+        turn = self._apply_result() if self._apply_result is not None else None
+        return turn if isinstance(turn, Turn) else None
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """A child has begun: from now on its lease is kept."""

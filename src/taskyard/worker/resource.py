@@ -39,9 +39,15 @@ def resource_of(runtime: Runtime, lease: Lease, name: str) -> Resource:
     limit = _named(runtime, lease.type, name)
 
     def report(pause: float) -> None:
-        runtime.durably(
-            lambda cursor: permits.report_throttled(cursor, limit, pause=pause, task_id=lease.id)
-        )
+        def write() -> None:
+            runtime.durably(
+                lambda c: permits.report_throttled(c, limit, pause=pause, task_id=lease.id)
+            )
+
+        if runtime.loop is not None and runtime.loop.is_here():
+            runtime.loop.later(write)
+        else:
+            write()
 
     return Resource(report)
 

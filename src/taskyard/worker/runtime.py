@@ -18,6 +18,7 @@ from taskyard.storage.sealing import NO_KEYS, KeyRing
 
 if TYPE_CHECKING:
     from taskyard.worker.group_commit import GroupCommit
+    from taskyard.worker.asyncio_loop import LoopThread
     from taskyard.worker.request import AttemptRequest
 
 log = structlog.get_logger(__name__)
@@ -53,6 +54,7 @@ class Runtime:
         self.active: dict[int, AttemptRequest] = {}
         self.owed: deque[Callable[[Cursor], None]] = deque()
         self.group: GroupCommit | None = None
+        self.loop: LoopThread | None = None  # in a pool of coroutines
         self.began_at = time.monotonic()  # the latest attempt
         self._local = threading.local()
         # A connection inherited over a fork is kept, not closed: closing it would say goodbye to
@@ -101,6 +103,19 @@ class Runtime:
 
         Raises Reject, which gives the wake-up back to the broker, when it stays away.
         """
+        return self.aside(lambda: self._durably(write))
+
+    def aside(self, function: Callable[[], T]) -> T:
+        """Do what blocks, where it holds up no other task."""
+        return function() if self.loop is None else self.loop.aside(function)
+
+    async def beside(self, function: Callable[[], T]) -> T:
+        """Do what blocks for a coroutine: in a thread where others share its loop."""
+        if self.loop is None or not self.loop.is_here():
+            return function()
+        return await self.loop.run(function)
+
+    def _durably(self, write: Callable[[Cursor], T]) -> T:
         try:
             return write(self.cursor())
         except psycopg.OperationalError as error:

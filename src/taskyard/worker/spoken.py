@@ -1,5 +1,6 @@
 """What an attempt says with `current.log` and `current.progress`: written a few times a second."""
 
+import asyncio
 import threading
 import time
 from collections import deque
@@ -13,6 +14,7 @@ import structlog
 from taskyard.core.lease import Lease
 from taskyard.storage import attempts, task_logs
 from taskyard.storage.task_logs import MOST_LINES, SaidLine
+from taskyard.worker.asyncio_loop import LoopThread
 from taskyard.worker.runtime import Runtime
 
 log = structlog.get_logger(__name__)
@@ -47,6 +49,8 @@ class Spoken:
         self._written_at = self._told_at = float("-inf")
         self._writing = threading.Lock()
         self._timer: threading.Timer | None = None
+        self._loop = runtime.loop
+        self._alarm: asyncio.TimerHandle | None = None
 
     def say(self, text: str, fields: dict[str, Any]) -> None:
         """Add a line."""
@@ -72,12 +76,22 @@ class Spoken:
         if (timer := self._timer) is not None:
             timer.cancel()
             self._timer = None
+        if (alarm := self._alarm) is not None:
+            alarm.cancel()
+            self._alarm = None
+        if not self._lines and self._progress is None and not self._writing.locked():
+            return False
+        return self._runtime.aside(self._write)
+
+    def _write(self) -> bool | None:
         with self._writing:
             self._write_lines()
             return self._write_progress()
 
     def _write_after(self, latest: float) -> bool | None:
         """Write, if the latest time is long enough ago, else soon."""
+        if self._loop is not None and self._loop.is_here():
+            return self._write_beside(latest, self._loop)
         if time.monotonic() - latest >= WRITE_EVERY:
             return self.write()
         if self._timer is None:
@@ -86,6 +100,17 @@ class Spoken:
             self._timer.daemon = True
             self._timer.start()
         return False
+
+    def _write_beside(self, latest: float, loop: LoopThread) -> bool:
+        """Let a thread write; of a cancel a coroutine hears without asking."""
+        if self._alarm is None:
+            wait = max(0.0, WRITE_EVERY - (time.monotonic() - latest))
+            self._alarm = loop.loop.call_later(wait, self._strike, loop)
+        return False
+
+    def _strike(self, loop: LoopThread) -> None:
+        self._alarm = None
+        loop.later(self._write)
 
     def _write_later(self) -> None:
         """Write in a thread of the timer, over a connection of its own, and close that."""

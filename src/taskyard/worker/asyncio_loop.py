@@ -1,0 +1,83 @@
+"""The event loop of a worker: a thread of its own, and the threads that block in its stead."""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import TypeVar
+
+import uvloop
+
+from taskyard.worker.asyncio_attempt import attempt_here, wait
+
+T = TypeVar("T")
+
+_STATEMENTS_AT_ONCE = 4  # each thread has a connection of its own
+_TRANSACTIONS_AT_ONCE = 8  # finishing transactions: each takes a connection until its task ends
+
+
+class LoopThread:
+    """An event loop in a thread.
+
+    It is not the main thread's, where Celery reads from the broker: code that forgets to await must
+    not keep the worker from its heartbeats, nor a broker that is away hold up what runs.
+    """
+
+    def __init__(self) -> None:
+        self.loop = uvloop.new_event_loop()
+        self.transactions = asyncio.Semaphore(_TRANSACTIONS_AT_ONCE)
+        self._statements = ThreadPoolExecutor(_STATEMENTS_AT_ONCE, "statements")
+        self._thread = threading.Thread(target=self._run, name="event loop", daemon=True)
+        self._calls: deque[Callable[[], object]] = deque()
+        self._is_called = False
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    @property
+    def thread_id(self) -> int:
+        """Which thread it is, for a look at its stack."""
+        return self._thread.ident or 0
+
+    def is_here(self) -> bool:
+        """Whether the caller is on the loop's thread."""
+        return threading.get_ident() == self._thread.ident
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call a function on the loop, from any other thread; many calls cost one waking."""
+        self._calls.append(function)
+        if not self._is_called:
+            self._is_called = True
+            self.loop.call_soon_threadsafe(self._call_all)
+
+    def run(self, function: Callable[[], T]) -> Awaitable[T]:
+        """Let a thread do what blocks, in the context of the caller. On the loop only."""
+        return self.loop.run_in_executor(self._statements, copy_context().run, function)
+
+    def later(self, function: Callable[[], object]) -> None:
+        """Let a thread do what blocks, some time soon; nobody waits for it."""
+        self._statements.submit(copy_context().run, function)
+
+    def aside(self, function: Callable[[], T]) -> T:
+        """Do what blocks: around task code on the loop in a thread, anywhere else at once."""
+        if self.is_here() and (attempt := attempt_here()) and not attempt.is_in_code:
+            return wait(self.run(function))
+        return function()
+
+    def end(self) -> None:
+        """Stop the loop, and what it has left behind."""
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(2.0)
+        self._statements.shutdown(wait=False, cancel_futures=True)
+
+    def _call_all(self) -> None:
+        self._is_called = False  # first: who comes now is called anew rather than never
+        for _ in range(len(self._calls)):
+            self.loop.call_soon(self._calls.popleft())
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()

@@ -1,0 +1,1 @@
+"""The same tasks as functions and as coroutines."""

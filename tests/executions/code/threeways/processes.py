@@ -1,0 +1,5 @@
+"""Pool processes."""
+
+from threeways.functions import define
+
+define("processes")

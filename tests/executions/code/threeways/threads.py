@@ -1,0 +1,5 @@
+"""Pool threads."""
+
+from threeways.functions import define
+
+define("threads")
