@@ -17,8 +17,8 @@ from taskyard.storage.pool import Connection, Cursor, connect_sync
 from taskyard.storage.sealing import NO_KEYS, KeyRing
 
 if TYPE_CHECKING:
-    from taskyard.worker.group_commit import GroupCommit
     from taskyard.worker.asyncio_loop import LoopThread
+    from taskyard.worker.group_commit import GroupCommit
     from taskyard.worker.request import AttemptRequest
 
 log = structlog.get_logger(__name__)
