@@ -127,6 +127,6 @@ def test_every_command_has_a_help_text() -> None:
 
 def test_the_client_commands_speak_to_a_server_that_is_not_there_in_words() -> None:
     """No stack trace."""
-    done = run("pools", "--api", f"http://127.0.0.1:{os.getpid() % 1000 + 1}")
+    done = run("pools", "list", "--api", f"http://127.0.0.1:{os.getpid() % 1000 + 1}")
     assert done.returncode == 2
     assert "does not answer" in done.stderr

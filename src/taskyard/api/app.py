@@ -21,6 +21,7 @@ from taskyard.api.metrics import metrics_blueprint, register_measuring, scraping
 from taskyard.api.order import order_blueprint
 from taskyard.api.parked_events import parked_events_blueprint
 from taskyard.api.parts import Parts
+from taskyard.api.pools import pools_blueprint
 from taskyard.api.quotas import register_quotas
 from taskyard.api.request_ids import register_request_ids
 from taskyard.api.resources import resources_blueprint
@@ -68,6 +69,7 @@ def create_app(parts: Parts) -> Quart:
         event_log_blueprint(parts),
         parked_events_blueprint(parts),
         yard_blueprint(parts),
+        pools_blueprint(parts),
         audit_blueprint(parts),
         sessions_blueprint(parts),
         resources_blueprint(parts),

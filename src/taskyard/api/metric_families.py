@@ -157,6 +157,9 @@ def _pools(found: Snapshot) -> Iterator[Metric]:
     window = GaugeMetricFamily(
         "taskyard_pool_window_tasks", "Wake-ups the broker may hold.", labels=("pool",)
     )
+    paused = GaugeMetricFamily(
+        "taskyard_pool_paused", "1 while nothing of a pool is begun.", labels=("pool",)
+    )
     wakeups = CounterMetricFamily(
         "taskyard_wakeups_reckoned",
         "Wake-ups that the broker lost, that were repaired, that came for nothing.",
@@ -165,6 +168,7 @@ def _pools(found: Snapshot) -> Iterator[Metric]:
     for each in found.standings:
         consumers.add_metric((each.pool,), each.consumers)
         window.add_metric((each.pool,), each.size)
+        paused.add_metric((each.pool,), float(each.paused))
         for finding in ("lost", "repaired", "duplicated"):
             wakeups.add_metric((each.pool, finding), getattr(each, finding))
     lag = GaugeMetricFamily(
@@ -174,7 +178,7 @@ def _pools(found: Snapshot) -> Iterator[Metric]:
     )
     for purpose, seconds in found.lags.items():
         lag.add_metric((purpose,), seconds)
-    yield from (consumers, window, wakeups, lag)
+    yield from (consumers, window, paused, wakeups, lag)
 
 
 def health_families(

@@ -20,6 +20,7 @@ from taskyard.api.operation import (
     Operation,
 )
 from taskyard.api.order_operations import ORDER_OPERATIONS
+from taskyard.api.pool_operations import POOL_OPERATIONS
 from taskyard.api.resource_operations import RESOURCE_OPERATIONS
 from taskyard.api.session_operations import SESSION_OPERATIONS
 from taskyard.api.statistics_operations import STATISTICS_OPERATIONS
@@ -160,6 +161,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *EVENT_OPERATIONS,
     *AUDIT_OPERATIONS,
     *SESSION_OPERATIONS,
+    *POOL_OPERATIONS,
     *RESOURCE_OPERATIONS,
     *STATISTICS_OPERATIONS,
     Operation(
@@ -190,25 +192,6 @@ OPERATIONS: tuple[Operation, ...] = (
         example={"type": "image.thumbnail"},
         answer=views.ExplanationView,
         refusals={**UNREADABLE, 404: ("unknown-task-type",), 422: ("invalid-request",)},
-    ),
-    Operation(
-        method="get",
-        path="/v1/pools",
-        scope=Scope.READ,
-        tag="Yard",
-        summary="List the pools",
-        description="What waits in each queue, who consumes it and what runs.",
-        answer=views.PoolList,
-        refusals=AWAY,
-    ),
-    Operation(
-        method="get",
-        path="/v1/pools/{pool}",
-        scope=Scope.READ,
-        tag="Yard",
-        summary="Read a pool",
-        answer=views.PoolView,
-        refusals={404: ("pool-not-found",), **AWAY},
     ),
     Operation(
         method="get",

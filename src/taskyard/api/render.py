@@ -12,9 +12,7 @@ from taskyard.api.views import (
     Candidate,
     DefaultsView,
     ExplanationView,
-    PoolView,
     Progress,
-    ReckoningView,
     RetryView,
     TaskError,
     TaskTypeView,
@@ -26,8 +24,6 @@ from taskyard.core.states import CELERY_STATES, State
 from taskyard.core.task import Accepted, NewTask, Repeated, Task
 from taskyard.core.units import show_duration
 from taskyard.services.explain import Explanation
-from taskyard.services.pools import PoolStatus
-from taskyard.storage.reconciliation import Reckoning
 from taskyard.storage.task_types import Announcement
 
 # Says that a reply is that to an earlier request with the same Idempotency-Key.
@@ -168,32 +164,6 @@ def explanation_view(
             for pool, pattern, matched in found.candidates
         ],
         place=place,
-    )
-
-
-def pool_view(status: PoolStatus) -> PoolView:
-    """Return how a pool stands."""
-    pool = status.pool
-    return PoolView(
-        name=pool.name,
-        tasks=list(pool.tasks),
-        execution=pool.execution,
-        concurrency=pool.concurrency,
-        queue=status.queues.current,
-        draining=list(status.queues.draining),
-        depth=status.depth.ready if status.depth else None,
-        consumers=status.depth.consumers if status.depth else None,
-        running=status.running,
-        reckoning=_reckoning_view(status.reckoning) if status.reckoning else None,
-    )
-
-
-def _reckoning_view(found: Reckoning) -> ReckoningView:
-    return ReckoningView(
-        checked_at=found.checked_at,
-        lost=found.lost,
-        repaired=found.repaired,
-        duplicated=found.duplicated,
     )
 
 

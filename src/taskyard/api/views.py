@@ -242,44 +242,6 @@ class ExplanationView(msgspec.Struct, kw_only=True):
     place: PlaceView
 
 
-class ReckoningView(msgspec.Struct, kw_only=True):
-    """What the reconciler found in a pool so far, as numbers of wake-ups.
-
-    `lost`: confirmed by the broker, and gone. `repaired`: of those, published again. `duplicated`:
-    a worker got it and found nothing to claim.
-    """
-
-    checked_at: datetime
-    lost: int
-    repaired: int
-    duplicated: int
-
-
-class PoolView(msgspec.Struct, kw_only=True):
-    """A pool; `depth` and `consumers` are null when the broker does not answer.
-
-    `draining` are queues that were replaced and still hold wake-ups, which `depth` counts too.
-    """
-
-    name: str
-    tasks: list[str]
-    execution: str
-    concurrency: int
-    queue: str
-    draining: list[str]
-    depth: int | None
-    consumers: int | None
-    running: int
-    reckoning: ReckoningView | None
-
-
-class PoolList(msgspec.Struct, kw_only=True):
-    """All pools."""
-
-    broker_up: bool
-    items: list[PoolView]
-
-
 class Live(msgspec.Struct, kw_only=True):
     """That this process serves."""
 
@@ -295,5 +257,5 @@ class Ready(msgspec.Struct, kw_only=True):
 
 SCHEMAS = (
     AcceptedView, TaskView, TaskPage, EventList, Problem, Batch, BatchView, TaskTypeList,
-    TaskTypeView, CancelView, ExplainRequest, ExplanationView, PoolList, PoolView, Live, Ready,
+    TaskTypeView, CancelView, ExplainRequest, ExplanationView, Live, Ready,
 )  # fmt: skip

@@ -1,27 +1,27 @@
-"""What can be run and where: task types, routes, pools."""
+"""What can be run and where: task types and routes."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 from quart import Blueprint, Response
 
 from taskyard.api.caller import caller
 from taskyard.api.parts import Parts
 from taskyard.api.place import place_view
-from taskyard.api.render import explanation_view, pool_view, respond, type_view
+from taskyard.api.pools import where
+from taskyard.api.render import explanation_view, respond, type_view
 from taskyard.api.request import convert, json_body
-from taskyard.api.views import ExplainRequest, PoolList, TaskTypeList, TaskTypeView
-from taskyard.core.errors import PoolNotFound, UnknownTaskType
+from taskyard.api.views import ExplainRequest, TaskTypeList, TaskTypeView
+from taskyard.core.errors import UnknownTaskType
 from taskyard.core.routing import RoutingTable
 from taskyard.services.explain import explain
 from taskyard.services.place import next_place
-from taskyard.services.pools import Yard, queues_by_pool, survey
+from taskyard.services.pools import queues_by_pool
 from taskyard.storage.pool import borrowed
 from taskyard.storage.task_types import Announcement
 
 
 def yard_blueprint(parts: Parts) -> Blueprint:
-    """Serve task types, routes and pools."""
+    """Serve task types and routes."""
     blueprint = Blueprint("yard", __name__)
 
     @blueprint.get("/v1/task-types")
@@ -42,7 +42,7 @@ def yard_blueprint(parts: Parts) -> Blueprint:
     async def explain_route() -> Response:
         wish = convert(await json_body(), ExplainRequest)
         found = explain(parts.table, wish.type)
-        queues = await queues_by_pool(parts.table, **_where(parts))
+        queues = await queues_by_pool(parts.table, **where(parts))
         route = found.route
         async with borrowed(parts.pool) as connection:
             place = await next_place(
@@ -61,29 +61,7 @@ def yard_blueprint(parts: Parts) -> Blueprint:
         )
         return respond(view)
 
-    @blueprint.get("/v1/pools")
-    async def pools() -> Response:
-        yard = await _survey(parts)
-        views = [pool_view(status) for status in yard.pools]
-        return respond(PoolList(broker_up=yard.broker_up, items=views))
-
-    @blueprint.get("/v1/pools/<pool>")
-    async def pool(pool: str) -> Response:
-        for status in (await _survey(parts)).pools:
-            if status.pool.name == pool:
-                return respond(pool_view(status))
-        known = ", ".join(parts.table.pools)
-        raise PoolNotFound(f"there is no pool {pool[:64]!r}; there are {known}")
-
     return blueprint
-
-
-async def _survey(parts: Parts) -> Yard:
-    return await survey(parts.table, **_where(parts))
-
-
-def _where(parts: Parts) -> dict[str, Any]:
-    return {"connections": parts.pool, "amqp_url": parts.amqp_url, "prefix": parts.prefix}
 
 
 def _type_view(table: RoutingTable, announced: Announcement) -> TaskTypeView | None:

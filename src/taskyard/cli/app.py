@@ -15,6 +15,7 @@ from taskyard.cli.drill import drill
 from taskyard.cli.encryption import encryption
 from taskyard.cli.events import events
 from taskyard.cli.keys import keys
+from taskyard.cli.pools import pools
 from taskyard.cli.report import console, exits_cleanly
 from taskyard.cli.resources import resources
 from taskyard.cli.sessions import sessions
@@ -35,7 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(topology, name="topology")
 app.add_typer(tasks.tasks, name="tasks")
-app.command(name="pools")(tasks.pools)
+app.add_typer(pools, name="pools")
 app.command(name="reprioritise")(tasks.reprioritise)
 app.command(name="resources")(resources)
 app.command(name="watch")(watch)

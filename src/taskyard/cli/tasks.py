@@ -1,4 +1,4 @@
-"""`taskyard tasks …` and `taskyard pools`: a REST client's view of a running gateway."""
+"""`taskyard tasks …`: a REST client's view of a running gateway."""
 
 import json
 from typing import Annotated
@@ -114,22 +114,6 @@ def reprioritise(
     """Give a task that waits another priority."""
     with reach(api) as client:
         print_json(client.reprioritise(task, priority))
-
-
-@exits_cleanly
-def pools(as_json: Json = False, api: Api = DEFAULT_API) -> None:
-    """Show the pools: what waits, who consumes, what runs."""
-    with reach(api) as client:
-        found = client.pools()
-    if as_json:
-        print_json(found)
-        return
-    columns = ("name", "tasks", "execution", "concurrency", "depth", "consumers", "running")
-    shown = table(columns)
-    for pool in found.items:
-        fields = msgspec.structs.asdict(pool) | {"tasks": ", ".join(pool.tasks)}
-        shown.add_row(*(cell(fields[column]) for column in columns))
-    console.print(shown)
 
 
 def reach(api: str, *, timeout: float = 30.0) -> Client:

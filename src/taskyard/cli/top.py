@@ -83,12 +83,18 @@ def _pools(found: Overview) -> Table:
         column.justify = "right"
     for pool in found.pools:
         shown.add_row(
-            Text(pool.name, style="red" if pool.workers == 0 else ""),
+            _name(pool),
             _number(pool.workers), _number(pool.slots), _number(pool.running),
             _number(pool.waiting), _held(pool), _number(pool.ready), f"{pool.rate:.1f}",
             _seconds(pool.wait_p50), _seconds(pool.wait_p90),
         )  # fmt: skip
     return shown
+
+
+def _name(pool: PoolOverview) -> Text:
+    if pool.paused_at is not None:
+        return Text(f"{pool.name} (paused)", style="yellow")
+    return Text(pool.name, style="red" if pool.workers == 0 else "")
 
 
 def _longest(found: Overview) -> Table:

@@ -34,6 +34,7 @@ from taskyard.client.operations import (
     ReplayOptions,
     StreamFilters,
 )
+from taskyard.client.pool_calls import AsyncPoolCalls
 from taskyard.client.repeats import Repeats, ask
 from taskyard.client.stream_documents import News, TaskLog
 from taskyard.client.webhooks import AsyncWebhooks
@@ -41,7 +42,7 @@ from taskyard.client.webhooks import AsyncWebhooks
 T = TypeVar("T")
 
 
-class AsyncClient:
+class AsyncClient(AsyncPoolCalls):
     """Talks to one server. Use it in an `async with` statement; tasks may share it.
 
     `key` is an API key, or a token that the server accepts. `timeout` is in seconds, for one

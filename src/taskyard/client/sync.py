@@ -33,6 +33,7 @@ from taskyard.client.operations import (
     ReplayOptions,
     StreamFilters,
 )
+from taskyard.client.pool_calls import PoolCalls
 from taskyard.client.repeats import Repeats, ask
 from taskyard.client.stream_documents import News, TaskLog
 from taskyard.client.webhooks import Webhooks
@@ -48,7 +49,7 @@ from taskyard.client.yard_documents import (
 T = TypeVar("T")
 
 
-class Client:
+class Client(PoolCalls):
     """Talks to one server. Use it in a `with` statement; threads may share it.
 
     `key` is an API key, or a token that the server accepts. `timeout` is in seconds, for one

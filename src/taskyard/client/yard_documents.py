@@ -83,6 +83,13 @@ class Reckoning(msgspec.Struct, frozen=True, kw_only=True):
     duplicated: int
 
 
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """Since when a pool is paused, and why, if somebody said so."""
+
+    since: datetime
+    reason: str | None
+
+
 class Pool(msgspec.Struct, frozen=True, kw_only=True):
     """A pool; `depth` and `consumers` are None when the broker does not answer."""
 
@@ -96,6 +103,7 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     consumers: int | None
     running: int
     reckoning: Reckoning | None
+    paused: Pause | None
 
 
 class PoolList(msgspec.Struct, frozen=True, kw_only=True):

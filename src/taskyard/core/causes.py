@@ -23,6 +23,7 @@ class Cause(StrEnum):
     BROKER_REFUSES = "broker-refuses"
     UNROUTABLE = "unroutable"
     NO_POOL = "no-pool"
+    POOL_PAUSED = "pool-paused"
     NO_QUEUE = "no-queue"
     NO_WORKER = "no-worker"
     OTHERS_FIRST = "others-first"
@@ -52,6 +53,7 @@ ADVICE: Mapping[Cause, str] = {
     Cause.BROKER_REFUSES: "look at RabbitMQ's log; the queue could not take the wake-up",
     Cause.UNROUTABLE: "run `taskyard topology apply`: no queue is bound for the type",
     Cause.NO_POOL: "give the type to a pool in pools.toml, or cancel the task",
+    Cause.POOL_PAUSED: "resume it: `taskyard pools resume <pool>`",
     Cause.NO_QUEUE: "run `taskyard topology apply`; the reconciler does so, too",
     Cause.NO_WORKER: "start one: `taskyard worker <pool>`",
     Cause.OTHERS_FIRST: "start more workers, or raise it: `taskyard reprioritise`",

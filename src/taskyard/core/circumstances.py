@@ -9,6 +9,7 @@ from taskyard.core.task import TaskId
 
 # Why a worker gave a task back, as its row says.
 LACKS_TYPE = "no worker knows this type"
+PAUSED = "its pool is paused"
 _LONGEST_FAULT = 200  # characters
 
 
@@ -56,7 +57,8 @@ class Counts:
     """What the database knows of a pool: how many run and are with the broker, and may be.
 
     `dispatcher_ago` is how many seconds ago a dispatcher was last seen; None: never. `announced`
-    says whether a worker told that it knows the task's type.
+    says whether a worker told that it knows the task's type. `paused_at` is since when the pool is
+    paused, `pause_reason` what was said about it.
     """
 
     running: int = 0
@@ -64,6 +66,8 @@ class Counts:
     window: int | None = None
     dispatcher_ago: float | None = None
     announced: bool = False
+    paused_at: datetime | None = None
+    pause_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

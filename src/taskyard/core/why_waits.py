@@ -20,8 +20,10 @@ _SETTLED = timedelta(seconds=10)
 def due(given: Circumstances) -> Why:
     """Return why a task whose time has come is not pending yet."""
     task = given.task
-    if given.pool is not None and (gone := _no_dispatcher(task, given.pool)):
-        return gone
+    if given.pool is not None and (
+        found := _paused(given.pool) or _no_dispatcher(task, given.pool)
+    ):
+        return found
     sentence = f"It is due since {show_instant(task.due_at)}; a dispatcher takes it up in a moment."
     return Why(code=Cause.DISPATCHED_SOON, sentence=sentence, since=task.due_at)
 
@@ -32,7 +34,8 @@ def pending(given: Circumstances) -> Why:
     if pool is None:
         return why_broker.no_pool(task)
     found = (
-        why_broker.trouble(task, pool)
+        _paused(pool)
+        or why_broker.trouble(task, pool)
         or why_broker.refused(task)
         or _held(task)
         or _no_dispatcher(task, pool)
@@ -47,7 +50,8 @@ def queued(given: Circumstances) -> Why:
         return why_broker.no_pool(task)
     since = task.queued_at or task.at
     if (
-        found := why_broker.trouble(task, pool)
+        found := _paused(pool)
+        or why_broker.trouble(task, pool)
         or why_broker.no_queue(task, pool)
         or why_broker.no_worker(task, pool)
     ):
@@ -63,6 +67,15 @@ def queued(given: Circumstances) -> Why:
         sentence = f"Nobody has taken its wake-up, confirmed {show_ago(task.at - since)}; {busy}."
         return Why(code=Cause.NOT_TAKEN, sentence=sentence, since=since)
     return Why(code=Cause.STARTS_SOON, sentence=f"It is next; {busy}.", since=since, ahead=0)
+
+
+def _paused(pool: PoolFacts) -> Why | None:
+    since, reason = pool.counts.paused_at, pool.counts.pause_reason
+    if since is None:
+        return None
+    said = f": {reason.rstrip('.')}" if reason else ""
+    sentence = f"The pool {pool.name!r} is paused since {show_instant(since)}{said}."
+    return Why(code=Cause.POOL_PAUSED, sentence=sentence, since=since)
 
 
 def _held(task: TaskFacts) -> Why | None:

@@ -47,12 +47,16 @@ def _is_answered(pattern: str, announced: Collection[str]) -> bool:
     return any(matches(pattern, name) for name in announced)
 
 
-def judge_pool(name: str, *, consumers: int | None, waiting: int) -> Finding:
+def judge_pool(
+    name: str, *, consumers: int | None, waiting: int, is_paused: bool = False
+) -> Finding:
     """Return whether somebody works for a pool; without its queue, `consumers` is None."""
     check = f"pool {name}"
     if consumers is None:
         return fault(check, "its queue is not in the broker", "run `taskyard topology apply`")
     found = f"{consumers} workers, {waiting} in the queue"
+    if is_paused:
+        return warning(check, f"is paused; {found}", f"`taskyard pools resume {name}` when done")
     if consumers:
         return ok(check, found)
     return (fault if waiting else warning)(check, found, f"start `taskyard worker {name}`")

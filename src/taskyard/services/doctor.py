@@ -139,4 +139,5 @@ class Doctor:
                 status.pool.name,
                 consumers=depth.consumers if depth else None,
                 waiting=depth.ready if depth else 0,
+                is_paused=status.pause is not None,
             )

@@ -1,12 +1,14 @@
 """Overview: all pools at a glance, and what runs longest."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from taskyard.broker.depths import Depth
 from taskyard.core.routing import Pool, RoutingTable
 from taskyard.services.pools import queues_by_pool, read_depths
-from taskyard.storage import overview
+from taskyard.storage import overview, pauses
 from taskyard.storage.overview import PoolCounts, RunningAttempt, Starts
+from taskyard.storage.pauses import Pause
 from taskyard.storage.pool import Pool as ConnectionPool
 from taskyard.storage.pool import borrowed
 
@@ -33,6 +35,7 @@ class PoolOverview:
     rate: float
     wait_p50: float | None
     wait_p90: float | None
+    paused_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,7 @@ async def overlook(
     async with borrowed(connections) as connection:
         counts = await overview.counts(connection, list(table.pools))
         starts = await overview.starts(connection)
+        paused = await pauses.pauses(connection)
         longest = await overview.longest_running(connection, limit=_LONGEST)
     found = await read_depths(queues, amqp_url=amqp_url)
     return Overview(
@@ -63,6 +67,7 @@ async def overlook(
                 counts=counts[name],
                 starts=starts.get(name, Starts()),
                 depth=(found or {}).get(name),
+                pause=paused.get(name),
             )
             for name, pool in table.pools.items()
         ),
@@ -71,7 +76,13 @@ async def overlook(
 
 
 def _pool(
-    pool: Pool, queue: str, *, counts: PoolCounts, starts: Starts, depth: Depth | None
+    pool: Pool,
+    queue: str,
+    *,
+    counts: PoolCounts,
+    starts: Starts,
+    depth: Depth | None,
+    pause: Pause | None,
 ) -> PoolOverview:
     return PoolOverview(
         name=pool.name,
@@ -86,4 +97,5 @@ def _pool(
         rate=starts.rate,
         wait_p50=starts.wait_p50,
         wait_p90=starts.wait_p90,
+        paused_at=pause.since if pause else None,
     )

@@ -8,8 +8,9 @@ from taskyard.broker.ledger import PoolQueues, pool_queues
 from taskyard.broker.topology import broker_name
 from taskyard.core.errors import BrokerUnavailable
 from taskyard.core.routing import Pool, RoutingTable
-from taskyard.storage import reconciliation, tasks
+from taskyard.storage import pauses, reconciliation, tasks
 from taskyard.storage import topology as ledger_table
+from taskyard.storage.pauses import Pause
 from taskyard.storage.pool import Pool as ConnectionPool
 from taskyard.storage.pool import borrowed
 from taskyard.storage.reconciliation import Reckoning
@@ -27,6 +28,7 @@ class PoolStatus:
     depth: Depth | None
     running: int
     reckoning: Reckoning | None
+    pause: Pause | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,7 @@ async def survey(
     async with borrowed(connections) as connection:
         running = await tasks.count_running(connection)
         reckonings = await reconciliation.read(connection)
+        paused = await pauses.pauses(connection)
     found = await read_depths(queues, amqp_url=amqp_url)
     statuses = tuple(
         PoolStatus(
@@ -69,6 +72,7 @@ async def survey(
             depth=(found or {}).get(name),
             running=running.get(name, 0),
             reckoning=reckonings.get(name),
+            pause=paused.get(name),
         )
         for name, pool in table.pools.items()
     )

@@ -274,6 +274,12 @@ def give_back(cursor: Cursor, task_id: TaskId, task_type: str, reason: str) -> b
     return cursor.execute(_SQL["give_back"], given).fetchone() is not None
 
 
+def set_aside(cursor: Cursor, task_id: TaskId, task_type: str, reason: str) -> bool:
+    """Let a task wait whose pool is paused; return False when it could not be claimed anyway."""
+    given = {"id": task_id, "type": task_type, "reason": reason}
+    return cursor.execute(_SQL["set_aside"], given).fetchone() is not None
+
+
 def report_progress(cursor: Cursor, lease: Lease, progress: dict[str, Any]) -> bool | None:
     """Store how far an attempt is; return whether the task was cancelled.
 

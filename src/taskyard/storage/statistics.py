@@ -56,6 +56,7 @@ class Standing:
     lost: int
     repaired: int
     duplicated: int
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ import structlog
 from celery.exceptions import Ignore, Reject
 from celery.exceptions import Retry as CeleryRetry
 
+from taskyard.core.circumstances import PAUSED
 from taskyard.core.lease import Lease, LeaseToken
 from taskyard.core.limits import Limit
 from taskyard.core.routing_limits import limits_for
@@ -73,16 +74,12 @@ class TaskyardTask(celery.Task):
         if self.request.called_directly:
             return self.run(*args, **kwargs)
         runtime: Runtime = self.app.taskyard
-        limits = limits_for(runtime.table, self.name)
-        lease = self._claimed(runtime, limits)
+        task_id, limits = TaskId(UUID(self.request.id)), limits_for(runtime.table, self.name)
+        lease = self._claimed(runtime, task_id, limits)
         if isinstance(lease, Deferred):
             raise Ignore  # it waits in the line of a limit
         if lease is None:
-            # Ended, cancelled, leased elsewhere or not due: a wake-up too many, harmless.
-            with contextlib.suppress(psycopg.Error):  # a number, nothing hangs on it
-                runtime.aside(
-                    lambda: reconciliation.count_duplicate(runtime.cursor(), runtime.pool)
-                )
+            _spend(runtime, task_id, self.name)
             raise Ignore
         self.request.retries = lease.errors
         try:
@@ -92,8 +89,10 @@ class TaskyardTask(celery.Task):
                 permits.tell_freed(runtime, limits)
         return None
 
-    def _claimed(self, runtime: Runtime, limits: Sequence[Limit]) -> Lease | Deferred | None:
-        task_id, token = TaskId(UUID(self.request.id)), LeaseToken(uuid4())
+    def _claimed(
+        self, runtime: Runtime, task_id: TaskId, limits: Sequence[Limit]
+    ) -> Lease | Deferred | None:
+        token = LeaseToken(uuid4())
         if runtime.group is not None and not limits:
             return runtime.group.claim(task_id, self.name, token).result()
         return runtime.durably(
@@ -259,6 +258,17 @@ def _committed(it: Running, result: str) -> bool:
         )
     )
     return True
+
+
+def _spend(runtime: Runtime, task_id: TaskId, task_type: str) -> None:
+    """A wake-up for which nothing was claimed: its pool is paused, or it was one too many.
+
+    Ended, cancelled, leased elsewhere or not due is harmless. Raises Reject.
+    """
+    if runtime.durably(lambda cursor: attempts.set_aside(cursor, task_id, task_type, PAUSED)):
+        return
+    with contextlib.suppress(psycopg.Error):  # a number, nothing hangs on it
+        runtime.aside(lambda: reconciliation.count_duplicate(runtime.cursor(), runtime.pool))
 
 
 def _report(runtime: Runtime, lease: Lease, error: Throttled) -> None:

@@ -138,3 +138,47 @@ def test_nul_in_an_error_message_is_stored_all_the_same(worker: Cursor) -> None:
     lease = claim(worker, queued(worker), "a.b", "w")
     assert lease is not None
     assert attempts.fail(worker, lease, Failure(code="x", message="a\0b"))
+
+
+PAUSE = "INSERT INTO pool_pauses (pool) VALUES ('p')"
+
+
+@pytest.mark.parametrize("before", ["queued", "pending"])
+def test_nothing_of_a_paused_pool_is_claimed_and_its_task_is_set_aside(
+    worker: Cursor, before: str
+) -> None:
+    """Its wake-up is spent: a dispatcher takes it up, and another wake-up brings it back."""
+    task_id = queued(worker, state=before)
+    worker.execute(PAUSE)
+    assert claim(worker, task_id, "a.b", "w1") is None
+    assert attempts.set_aside(worker, task_id, "a.b", "paused")
+    assert state(worker, task_id) == "scheduled"
+    worker.execute("DELETE FROM pool_pauses")
+    worker.execute("UPDATE tasks SET state = 'pending' WHERE id = %s", (task_id,))
+    assert claim(worker, task_id, "a.b", "w1") is not None
+
+
+def test_what_could_not_be_claimed_anyway_is_not_set_aside(worker: Cursor) -> None:
+    """A wake-up too many changes nothing, paused or not."""
+    running, later = queued(worker), queued(worker, due_in=timedelta(hours=1))
+    assert claim(worker, running, "a.b", "w1")
+    worker.execute(PAUSE)
+    assert not attempts.set_aside(worker, running, "a.b", "paused")
+    assert not attempts.set_aside(worker, later, "a.b", "paused")
+    assert (state(worker, running), state(worker, later)) == ("running", "queued")
+
+
+def test_a_resume_in_between_wakes_the_dispatcher_for_what_is_set_aside(
+    worker: Cursor, database_url: str
+) -> None:
+    """The claim saw the pause, setting aside does not: nobody else would look for the task."""
+    task_id = queued(worker)
+    with connect_sync(database_url, name="tests") as listening:
+        listening.execute("LISTEN taskyard_dispatch")
+        worker.execute(PAUSE)
+        first = queued(worker)
+        assert attempts.set_aside(worker, first, "a.b", "paused")
+        assert list(listening.notifies(timeout=0.3, stop_after=1)) == []
+        worker.execute("DELETE FROM pool_pauses")
+        assert attempts.set_aside(worker, task_id, "a.b", "paused")
+        assert len(list(listening.notifies(timeout=10, stop_after=1))) == 1

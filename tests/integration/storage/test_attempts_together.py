@@ -57,6 +57,17 @@ def test_each_claim_is_answered_with_its_own_task(worker: Cursor) -> None:
     ]
 
 
+def test_nothing_of_a_paused_pool_is_claimed_among_others(worker: Cursor) -> None:
+    """As when it is claimed alone."""
+    paused, free = wanted(worker), wanted(worker)
+    worker.execute("UPDATE tasks SET pool = 'other' WHERE id = %s", (free.id,))
+    worker.execute("INSERT INTO pool_pauses (pool) VALUES ('p')")
+    assert [bool(lease) for lease in attempts.claim_many(worker, [paused, free], "w")] == [
+        False,
+        True,
+    ]
+
+
 def test_what_cannot_be_claimed_is_no_hindrance_to_the_others(worker: Cursor) -> None:
     """An unknown id, another type and a second claim of the same task get nothing, alone."""
     first, other, last = (wanted(worker) for _ in range(3))

@@ -124,6 +124,13 @@ def test_a_pool_without_workers_matters_more_when_something_waits() -> None:
     assert verdicts == [OK, WARNING, FAULT, FAULT]
 
 
+def test_a_paused_pool_is_told_of_however_it_stands() -> None:
+    """Somebody wanted it so, and may have forgotten it."""
+    found = judge_pool("media", consumers=0, waiting=9, is_paused=True)
+    assert (found.verdict, "is paused" in found.found) == (WARNING, True)
+    assert judge_pool("media", consumers=None, waiting=0, is_paused=True).verdict is FAULT
+
+
 def test_the_worst_finding_decides() -> None:
     """As an exit code."""
     good, odd, bad = ok("a", "b"), warning("a", "b", "c"), fault("a", "b", "c")

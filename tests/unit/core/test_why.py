@@ -49,6 +49,7 @@ QUEUED: dict[str, Any] = {"state": State.QUEUED, "queued_at": at(-60)}
 SCHEDULED = State.SCHEDULED
 ENDED: dict[str, Any] = {"finished_at": at(-5), "attempt": 3}
 FULL = replace(COUNTS, held=8)
+PAUSED = replace(FULL, paused_at=at(-60), pause_reason="it leaks.")
 ERROR = {"code": "task-error", "message": "KeyError: 'x'\nand more"}
 
 CASES: list[tuple[Cause, dict[str, Any], PoolFacts | None, str]] = [
@@ -66,6 +67,12 @@ CASES: list[tuple[Cause, dict[str, Any], PoolFacts | None, str]] = [
     (Cause.DISPATCHED_SOON, {"state": SCHEDULED, "due_at": at(-9)},
      replace(POOL, counts=replace(COUNTS, dispatcher_ago=11)), "takes it up"),
     (Cause.NO_POOL, {}, None, "takes the type 'a.b' any more"),
+    (Cause.POOL_PAUSED, {"reason": Confirm.UNROUTABLE, "publish_failures": 1},
+     replace(POOL, broker_up=False, counts=PAUSED), "since 2026-11-21T11:59:00Z: it leaks."),
+    (Cause.POOL_PAUSED, QUEUED,
+     replace(POOL, consumers=None, counts=replace(PAUSED, pause_reason=None)), "11:59:00Z."),
+    (Cause.POOL_PAUSED, {"state": SCHEDULED},
+     replace(POOL, counts=replace(PAUSED, dispatcher_ago=None)), "it leaks"),
     (Cause.BROKER_AWAY, {"reason": Confirm.UNANSWERED},
      replace(POOL, broker_up=False, consumers=None), "does not answer"),
     (Cause.BROKER_BLOCKED, {"reason": Confirm.UNANSWERED}, replace(POOL, blocked=True), "memory"),

@@ -1,13 +1,15 @@
 -- What a worker does with a task. Every write after the claim shows the lease token.
 
 -- name: claim
--- Take the lease, unless the task is ended, leased, expired or not due. No row: nothing to run.
+-- Take the lease, unless the task is ended, leased, expired, not due, or its pool is paused. No row:
+-- nothing to run.
 UPDATE tasks SET
     state = 'running', attempt = attempt + 1, lease_token = %(token)s, worker = %(worker)s,
     lease_expires_at = now() + interval '15 seconds',
     started_at = now(), reason = NULL, progress = NULL
 WHERE id = %(id)s AND type = %(type)s AND state IN ('pending', 'queued')
   AND due_at <= now() AND (expires_at IS NULL OR expires_at > now())
+  AND NOT EXISTS (SELECT FROM pool_pauses WHERE pool_pauses.pool = tasks.pool)
   -- A claim that a crash undoes is a claim that never was: no need to wait for the disk, unless
   -- there may be no second one.
   AND set_config('synchronous_commit', CASE WHEN at_most_once THEN 'on' ELSE 'off' END, true) > ''
@@ -33,6 +35,7 @@ UPDATE tasks SET
 FROM wanted
 WHERE tasks.id = wanted.id AND tasks.type = wanted.type AND state IN ('pending', 'queued')
   AND due_at <= now() AND (expires_at IS NULL OR expires_at > now())
+  AND NOT EXISTS (SELECT FROM pool_pauses WHERE pool_pauses.pool = tasks.pool)
   AND (SELECT * FROM waited_for) > ''
 RETURNING tasks.id, lease_token, tenant, args, attempt, max_attempts, error_count, priority,
           extract(epoch FROM deadline_at - now())::double precision;
@@ -166,6 +169,17 @@ RETURNING id;
 UPDATE tasks SET state = 'scheduled', reason = %(reason)s, due_at = now() + interval '10 seconds'
 WHERE id = %(id)s AND type = %(type)s AND state IN ('pending', 'queued')
 RETURNING id, pg_notify('taskyard_dispatch', '');
+
+-- name: set_aside
+-- A task that could be claimed but was not, as its pool is paused: the wake-up is spent, so it waits
+-- for another. It may not have been marked as queued yet. A resume waits for the lock on its pause,
+-- and then wakes the dispatcher; if it came before, that is done here.
+UPDATE tasks SET state = 'scheduled', reason = %(reason)s
+WHERE id = %(id)s AND type = %(type)s AND state IN ('pending', 'queued')
+  AND due_at <= now() AND (expires_at IS NULL OR expires_at > now())
+RETURNING id, CASE WHEN (SELECT pool_pauses.pool FROM pool_pauses
+                         WHERE pool_pauses.pool = tasks.pool FOR KEY SHARE) IS NULL
+                   THEN pg_notify('taskyard_dispatch', '') END;
 
 -- name: is_cancelled
 -- Whether an attempt should stop. No row: the lease is not ours any more.

@@ -139,11 +139,12 @@ SELECT pool, state, priority, count,
 FROM backlog_counts ORDER BY pool, state, priority;
 
 -- name: read_standing
--- Pools with their workers and windows, and what the reconciler found in each.
+-- Pools with their workers and windows, what the reconciler found in each, and which are paused.
 SELECT pool, coalesce(consumers, 0) AS consumers, coalesce(size, 0) AS size,
        coalesce(lost, 0) AS lost, coalesce(repaired, 0) AS repaired,
-       coalesce(duplicated, 0) AS duplicated
-FROM pool_windows FULL JOIN reconciliation USING (pool) ORDER BY pool;
+       coalesce(duplicated, 0) AS duplicated, pool_pauses.since IS NOT NULL AS paused
+FROM pool_windows FULL JOIN reconciliation USING (pool) FULL JOIN pool_pauses USING (pool)
+ORDER BY pool;
 
 -- name: read_lag
 -- For how many seconds the history was not counted any more, and the backlog.

@@ -18,16 +18,19 @@ WHERE id = %(id)s AND tenant = %(tenant)s
 
 -- name: count_pool
 -- What runs of a pool, what the broker holds of it and may hold, when a dispatcher was seen, and
--- whether a worker said that it knows a type. What is held is counted up to a bound.
+-- whether a worker said that it knows a type; and whether the pool is paused. What is held is counted
+-- up to a bound.
 SELECT (SELECT count(*) FROM tasks WHERE state = 'running' AND tasks.pool = asked.pool) AS running,
        (SELECT count(*) FROM (
             SELECT FROM tasks WHERE state = 'queued' AND tasks.pool = asked.pool
             ORDER BY queued_at LIMIT %(most)s) AS queued) AS held,
        pool_windows.size AS window,
        (SELECT extract(epoch FROM now() - at)::double precision FROM measured) AS dispatcher_ago,
-       EXISTS (SELECT FROM task_types WHERE type = %(type)s) AS announced
+       EXISTS (SELECT FROM task_types WHERE type = %(type)s) AS announced,
+       pool_pauses.since AS paused_at, pool_pauses.reason AS pause_reason
 FROM (SELECT %(pool)s::text AS pool) AS asked
-LEFT JOIN pool_windows USING (pool);
+LEFT JOIN pool_windows USING (pool)
+LEFT JOIN pool_pauses USING (pool);
 
 -- name: next_opening
 -- When a rate that is used up allows another start.

@@ -1,7 +1,8 @@
 -- The windows of the pools: what the broker holds of each, and who comes next.
 
 -- name: waiting_pools
--- The pools in which something waits to be published, found one after the other by index.
+-- The pools in which something waits to be published, found one after the other by index; but for
+-- those that are paused.
 WITH RECURSIVE waiting AS (
     (SELECT pool FROM tasks WHERE state = 'pending' ORDER BY pool LIMIT 1)
     UNION ALL
@@ -9,7 +10,8 @@ WITH RECURSIVE waiting AS (
             WHERE state = 'pending' AND tasks.pool > waiting.pool ORDER BY tasks.pool LIMIT 1)
     FROM waiting WHERE waiting.pool IS NOT NULL
 )
-SELECT pool FROM waiting WHERE pool IS NOT NULL;
+SELECT pool FROM waiting
+WHERE pool IS NOT NULL AND NOT EXISTS (SELECT FROM pool_pauses WHERE pool = waiting.pool);
 
 -- name: know_window
 -- A row for a pool.
@@ -87,13 +89,15 @@ DELETE FROM tenant_shares WHERE served_at < now() - interval '1 hour';
 
 -- name: read_rooms
 -- How many wake-ups more the broker may hold of each pool beside those that wait to be published; -1
--- when these have to wait for room. A pool that no dispatcher has looked at yet is given a small
+-- when these have to wait for room, or the pool is paused. A pool that no dispatcher has looked at yet is given a small
 -- window. An order is asked for so that the index is used, whatever the statistics of an hour ago say;
 -- and line by line, as a million that a replay spreads over a day are pending, but not due.
-SELECT pool, CASE WHEN waiting.count > greatest(0, left_over) THEN -1
+SELECT pool, CASE WHEN waiting.count > greatest(0, left_over) OR pool_pauses.since IS NOT NULL
+                  THEN -1
              ELSE greatest(0, left_over - waiting.count) END::integer AS room
 FROM unnest(%(pools)s::text[]) AS asked (pool)
 LEFT JOIN pool_windows USING (pool)
+LEFT JOIN pool_pauses USING (pool)
 CROSS JOIN LATERAL (
     SELECT coalesce(size, %(unknown)s) - count(*) AS left_over FROM (
         SELECT FROM tasks WHERE state = 'queued' AND tasks.pool = asked.pool

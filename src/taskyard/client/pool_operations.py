@@ -1,0 +1,25 @@
+"""What is done to pools and workers, as calls."""
+
+from dataclasses import replace
+
+from taskyard.client.exchange import Call, Request
+from taskyard.client.operations import body_of, given
+from taskyard.client.requests import post, segment
+from taskyard.client.yard_documents import Pool
+
+
+def pause(name: str, reason: str | None) -> Call[Pool]:
+    """Pause a pool."""
+    return Call(
+        _again(post(f"/v1/pools/{segment(name)}/pause", body_of(given({"reason": reason})))), Pool
+    )
+
+
+def resume(name: str) -> Call[Pool]:
+    """Resume a pool."""
+    return Call(_again(post(f"/v1/pools/{segment(name)}/resume")), Pool)
+
+
+def _again(request: Request) -> Request:
+    """What is so already stays so: it may be sent again."""
+    return replace(request, safe=True)
