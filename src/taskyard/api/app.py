@@ -16,6 +16,7 @@ from taskyard.api.front import fronted
 from taskyard.api.headers import register_headers
 from taskyard.api.health import health_blueprint
 from taskyard.api.histories import histories_blueprint
+from taskyard.api.many_tasks import many_tasks_blueprint
 from taskyard.api.methods import register_options
 from taskyard.api.metrics import metrics_blueprint, register_measuring, scraping_from
 from taskyard.api.order import order_blueprint
@@ -58,6 +59,7 @@ def create_app(parts: Parts) -> Quart:
     for blueprint in (
         submit_blueprint(parts),
         tasks_blueprint(parts),
+        many_tasks_blueprint(parts),
         order_blueprint(parts),
         why_blueprint(parts),
         histories_blueprint(parts),

@@ -98,7 +98,8 @@ DEAD_LETTER_OPERATIONS: tuple[Operation, ...] = (
         description="The oldest first, at most `limit` looked at, becoming due `rate` a second. "
         "Each is checked like a submission of today; what is refused stays, with a sentence why. A "
         "dry run (200) only tells how many and why they failed. Without room for more in "
-        "the backlog or a quota it stops, and says how many are left. An empty filter needs `all`.",
+        "the backlog or a quota it stops, as it does after 20 s, and says how many are left. An "
+        "empty filter needs `all`.",
         body={JSON: ReplayManyRequest},
         example={"filter": {"type": "image.thumbnail", "code": "OSError"}, "rate": 50},
         status=202,

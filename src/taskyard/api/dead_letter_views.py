@@ -9,7 +9,8 @@ from taskyard.api.views import Problem, TaskError
 from taskyard.core.states import State
 from taskyard.core.units import show_duration
 from taskyard.services.replay import ReplayRequest
-from taskyard.services.replay_many import ReplayManyRequest, ReplayReport
+from taskyard.services.replay_many import ReplayManyRequest
+from taskyard.services.replay_report import Refusal, ReplayReport
 from taskyard.storage.dead_letters import Attempt, ReasonGroup
 
 
@@ -38,7 +39,7 @@ class ReasonGroupList(msgspec.Struct, kw_only=True):
 
 
 class RefusalView(msgspec.Struct, kw_only=True):
-    """A dead letter that would be refused if it were submitted today, and why."""
+    """A task that would be refused if it were submitted today, and why."""
 
     id: str
     code: str
@@ -49,7 +50,8 @@ class ReplayView(msgspec.Struct, kw_only=True):
     """What a replay of many did, or would do; `more` says that the limit left some out.
 
     `refused` would not be accepted today and stay as they are; at most 20 `refusals` are shown.
-    `left` were not looked at, because it was `stopped` by the backlog's bound or a quota.
+    `left` were not looked at, because it was `stopped` by the backlog's bound or a quota, or
+    because 20 s were over.
     `spread` is the time over which the others become due. `groups` is there after a dry run only.
     """
 
@@ -97,16 +99,18 @@ def group_view(group: ReasonGroup) -> ReasonGroupView:
     )
 
 
+def refusal_view(refusal: Refusal) -> RefusalView:
+    """Return what the caller sees of a task that would be refused."""
+    return RefusalView(id=str(refusal.id), code=refusal.code, detail=refusal.detail)
+
+
 def replay_view(wish: ReplayManyRequest, report: ReplayReport) -> ReplayView:
     """Return what the caller sees of a replay of many."""
     return ReplayView(
         dry_run=wish.dry_run,
         count=report.count,
         refused=report.refused,
-        refusals=[
-            RefusalView(id=str(each.id), code=each.code, detail=each.detail)
-            for each in report.refusals
-        ],
+        refusals=[refusal_view(each) for each in report.refusals],
         more=report.more,
         left=report.left,
         stopped=describe(report.stopped) if report.stopped else None,

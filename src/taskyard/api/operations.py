@@ -4,6 +4,7 @@ from taskyard.api import views
 from taskyard.api.audit_operations import AUDIT_OPERATIONS
 from taskyard.api.dead_letter_operations import DEAD_LETTER_OPERATIONS
 from taskyard.api.event_operations import EVENT_OPERATIONS
+from taskyard.api.many_task_operations import MANY_TASK_OPERATIONS
 from taskyard.api.operation import (
     AWAY,
     CURSOR,
@@ -153,6 +154,7 @@ OPERATIONS: tuple[Operation, ...] = (
         also=(202,),
         refusals={**NO_TASK, 409: ("too-late",), **AWAY},
     ),
+    *MANY_TASK_OPERATIONS,
     *ORDER_OPERATIONS,
     *WHY_OPERATIONS,
     *DEAD_LETTER_OPERATIONS,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from taskyard import bootstrap, logs
-from taskyard.cli import dead_letters, tasks
+from taskyard.cli import dead_letters, many_tasks, tasks
 from taskyard.cli.audit import audit
 from taskyard.cli.check import check
 from taskyard.cli.doctor import doctor
@@ -37,6 +37,9 @@ app = typer.Typer(
 app.add_typer(topology, name="topology")
 app.add_typer(tasks.tasks, name="tasks")
 app.add_typer(pools, name="pools")
+tasks.tasks.command(name="cancel")(many_tasks.cancel)
+tasks.tasks.command(name="reprioritise")(many_tasks.reprioritise)
+tasks.tasks.command(name="replay")(many_tasks.replay)
 app.command(name="reprioritise")(tasks.reprioritise)
 app.command(name="resources")(resources)
 app.command(name="watch")(watch)

@@ -111,7 +111,7 @@ def replay_many(
     """Replay many dead letters, the oldest first."""
     filters = {"type": task_type, "pool": pool, "state": state, "code": code}
     times = {"finished_after": finished_after, "finished_before": finished_before}
-    given = {**filters, **times, "labels": _labels(label or [])}
+    given = {**filters, **times, "labels": labels_of(label or [])}
     with reach(api, timeout=REPLAY_TAKES) as client:
         report = client.replay_dead_letters(
             {name: value for name, value in given.items() if value},
@@ -166,7 +166,8 @@ def attempts(
     show(found.items, (*_ATTEMPT_COLUMNS, "error"))
 
 
-def _labels(given: list[str]) -> dict[str, str]:
+def labels_of(given: list[str]) -> dict[str, str]:
+    """Read labels that are written key:value. Raises Exit."""
     labels = {}
     for text in given:
         key, colon, value = text.partition(":")

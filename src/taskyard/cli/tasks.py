@@ -17,6 +17,10 @@ Api = Annotated[
     str, typer.Option("--api", envvar="TASKYARD_API_URL", help="Where the API listens.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Error = Annotated[
+    str | None,
+    typer.Option(help="Words of an error's code or message, the last or its beginning."),
+]
 DEFAULT_API = "http://127.0.0.1:8000"
 
 REPLAY_TAKES = 300.0  # seconds that the answer to a replay of very many may take
@@ -81,13 +85,16 @@ def list_tasks(
     state: Annotated[str | None, typer.Option()] = None,
     pool: Annotated[str | None, typer.Option()] = None,
     label: Annotated[list[str] | None, typer.Option(help="key:value, repeatable.")] = None,
+    error: Error = None,
     limit: Annotated[int, typer.Option(min=1, max=500)] = 20,
     as_json: Json = False,
     api: Api = DEFAULT_API,
 ) -> None:
     """List tasks, newest first."""
     with reach(api) as client:
-        found = client.page(type=task_type, state=state, pool=pool, label=label, limit=limit)
+        found = client.page(
+            type=task_type, state=state, pool=pool, label=label, error=error, limit=limit
+        )
     if as_json:
         print_json(found)
         return
@@ -95,14 +102,6 @@ def list_tasks(
     for task in found.items:
         shown.add_row(*(cell(getattr(task, column)) for column in _COLUMNS))
     console.print(shown)
-
-
-@tasks.command()
-@exits_cleanly
-def cancel(task: Annotated[str, typer.Argument(metavar="ID")], api: Api = DEFAULT_API) -> None:
-    """Cancel a task: prevent it, or have it stopped if it runs."""
-    with reach(api) as client:
-        print_json(client.cancel(task))
 
 
 @exits_cleanly

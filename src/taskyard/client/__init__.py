@@ -6,7 +6,8 @@
 
 What is decided is decided once, without a wire: operations.py says what is sent and what comes
 back, repeats.py when it is sent again, dialogs.py what takes several requests, following.py how a
-stream goes on. sync.py and aio.py carry it out; events.py and webhooks.py have a class for each.
+stream goes on. sync.py and aio.py carry it out; events.py, many.py and webhooks.py have a class for
+each.
 
 The clients are loaded when they are first used: httpx takes longer than all the rest.
 """
@@ -48,6 +49,12 @@ from taskyard.client.event_documents import (
     ParkedPage,
     ParkedProblem,
     ParkedReplayReport,
+)
+from taskyard.client.many_documents import (
+    ManyCancelled,
+    ManyReplayed,
+    ManyReport,
+    ManyReprioritised,
 )
 from taskyard.client.stream_documents import Gap, LogLine, News, TaskChange, TaskLog
 from taskyard.client.webhook_documents import (
@@ -94,6 +101,10 @@ __all__ = [
     "LogLine",
     "LoggedEvent",
     "LoggedEventPage",
+    "ManyCancelled",
+    "ManyReplayed",
+    "ManyReport",
+    "ManyReprioritised",
     "News",
     "ParkedEvent",
     "ParkedPage",

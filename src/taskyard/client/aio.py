@@ -27,6 +27,7 @@ from taskyard.client.documents import (
 from taskyard.client.events import AsyncEvents
 from taskyard.client.exchange import Call, Dialog, Outcome, Request
 from taskyard.client.following import Following
+from taskyard.client.many import AsyncMany
 from taskyard.client.operations import (
     DeadLetterFilters,
     Filters,
@@ -49,7 +50,7 @@ class AsyncClient(AsyncPoolCalls):
     answer. `patience` is how many seconds what can be sent again is sent again while the server
     does not answer.
 
-    `events` and `webhooks` have methods of their own.
+    `events`, `many` and `webhooks` have methods of their own.
 
     Every method raises TaskyardProblem when the server refuses, Unreachable when no answer comes.
     """
@@ -63,6 +64,7 @@ class AsyncClient(AsyncPoolCalls):
             base_url=wire.checked(url), timeout=timeout, headers=wire.headers(key)
         )
         self.events = AsyncEvents(self._ask)
+        self.many = AsyncMany(self._ask)
         self.webhooks = AsyncWebhooks(self._ask)
 
     async def __aenter__(self) -> Self:

@@ -58,6 +58,7 @@ class Filters(TypedDict, total=False):
     state: str | None
     pool: str | None
     label: str | Iterable[str] | None
+    error: str | None
     created_after: datetime | str | None
     created_before: datetime | str | None
 

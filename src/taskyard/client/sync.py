@@ -26,6 +26,7 @@ from taskyard.client.documents import (
 from taskyard.client.events import Events
 from taskyard.client.exchange import Call, Dialog, Outcome, Request
 from taskyard.client.following import Following
+from taskyard.client.many import Many
 from taskyard.client.operations import (
     DeadLetterFilters,
     Filters,
@@ -56,7 +57,7 @@ class Client(PoolCalls):
     answer. `patience` is how many seconds what can be sent again is sent again while the server
     does not answer.
 
-    `events` and `webhooks` have methods of their own.
+    `events`, `many` and `webhooks` have methods of their own.
 
     Every method raises TaskyardProblem when the server refuses, Unreachable when no answer comes.
     """
@@ -70,6 +71,7 @@ class Client(PoolCalls):
             base_url=wire.checked(url), timeout=timeout, headers=wire.headers(key)
         )
         self.events = Events(self._ask)
+        self.many = Many(self._ask)
         self.webhooks = Webhooks(self._ask)
 
     def __enter__(self) -> Self:

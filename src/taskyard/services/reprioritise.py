@@ -37,11 +37,7 @@ async def reprioritise(
 
     Raises InvalidRequest, TaskNotFound, TaskGone, AlreadyStarted and TooLate.
     """
-    if not LOWEST_PRIORITY <= wish.priority <= HIGHEST_PRIORITY:
-        problem = f"is {wish.priority}; it must be {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}"
-        raise InvalidRequest(
-            "the request has invalid fields", faults=(Fault("/priority", problem),)
-        )
+    require_priority(wish.priority)
     async with borrowed(pool) as connection:
         moved = await tasks.reprioritise(connection, task_id, wish.priority)
         task = await tasks.get(connection, task_id)
@@ -55,6 +51,15 @@ async def reprioritise(
     if task.state == State.QUEUED:
         await _wake_anew(task, publisher)
     return task
+
+
+def require_priority(priority: int) -> None:
+    """Raise InvalidRequest unless there is such a priority."""
+    if not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
+        problem = f"is {priority}; it must be {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}"
+        raise InvalidRequest(
+            "the request has invalid fields", faults=(Fault("/priority", problem),)
+        )
 
 
 def _refuse(task: Task) -> None:

@@ -16,7 +16,8 @@ from taskyard.core.task import TaskId
 from taskyard.services.catalog import Catalog
 from taskyard.services.dead_letters import DeadLetterFilter
 from taskyard.services.entry import Entry
-from taskyard.services.replay_many import ReplayManyRequest, ReplayReport, replay_many
+from taskyard.services.replay_many import ReplayManyRequest, replay_many
+from taskyard.services.replay_report import ReplayReport
 from taskyard.storage import dead_letters
 from taskyard.storage.dead_letters import Criteria
 from taskyard.storage.pool import Pool, borrowed, open_pool

@@ -12,6 +12,7 @@ import taskyard.client
 from taskyard.api import (
     dead_letter_views,
     event_views,
+    many_task_views,
     place_views,
     pool_views,
     resource_views,
@@ -26,6 +27,8 @@ from taskyard.client import (
     documents,
     event_documents,
     event_operations,
+    many_documents,
+    many_operations,
     operations,
     stream_documents,
     webhook_documents,
@@ -33,8 +36,10 @@ from taskyard.client import (
     yard_documents,
 )
 from taskyard.client.events import AsyncEvents, Events
+from taskyard.client.many import AsyncMany, Many
 from taskyard.client.webhooks import AsyncWebhooks, Webhooks
 from taskyard.services.event_filter import ParkedFilter
+from taskyard.services.many_tasks import ManyRequest, TaskFilter
 from taskyard.services.replay_many import ReplayManyRequest
 from taskyard.services.submit import Submission
 from taskyard.services.webhooks import WebhookChangeRequest
@@ -61,6 +66,10 @@ PAIRS = [
     (documents.ReasonGroupList, dead_letter_views.ReasonGroupList),
     (documents.ReplayRefusal, dead_letter_views.RefusalView),
     (documents.ReplayReport, dead_letter_views.ReplayView),
+    (many_documents.ManyReport, many_task_views.ManyView),
+    (many_documents.ManyCancelled, many_task_views.CancelManyView),
+    (many_documents.ManyReprioritised, many_task_views.ReprioritiseManyView),
+    (many_documents.ManyReplayed, many_task_views.ReplayTasksView),
     (stream_documents.TaskChange, stream_views.ChangeView),
     (stream_documents.LogLine, stream_views.LogLineView),
     (stream_documents.TaskLog, stream_views.LogView),
@@ -112,6 +121,7 @@ def test_every_document_is_compared() -> None:
         for module in (
             documents,
             event_documents,
+            many_documents,
             stream_documents,
             webhook_documents,
             yard_documents,
@@ -128,6 +138,8 @@ def test_a_submission_can_say_all_that_the_api_takes() -> None:
     assert set(operations.Options.__annotations__) == taken
     replayed = {field.name for field in msgspec.structs.fields(ReplayManyRequest)} - {"filter"}
     assert set(operations.ReplayOptions.__annotations__) == replayed
+    meant = {field.name for field in msgspec.structs.fields(ManyRequest)} - {"filter"}
+    assert set(many_operations.ManyOptions.__annotations__) == meant
 
 
 @pytest.mark.parametrize(
@@ -135,6 +147,7 @@ def test_a_submission_can_say_all_that_the_api_takes() -> None:
     [
         (webhook_operations.WebhookChange, WebhookChangeRequest),
         (event_operations.ParkedFilters, ParkedFilter),
+        (many_operations.TaskFilters, TaskFilter),
     ],
 )
 def test_a_change_and_a_filter_can_say_all_that_the_api_takes(said: Any, taken: Any) -> None:
@@ -144,7 +157,7 @@ def test_a_change_and_a_filter_can_say_all_that_the_api_takes(said: Any, taken: 
 
 @pytest.mark.parametrize(
     ("ordinary", "for_asyncio"),
-    [(Client, AsyncClient), (Events, AsyncEvents), (Webhooks, AsyncWebhooks)],
+    [(Client, AsyncClient), (Events, AsyncEvents), (Webhooks, AsyncWebhooks), (Many, AsyncMany)],
 )
 def test_both_clients_have_the_same_methods(ordinary: type, for_asyncio: type) -> None:
     """Names, parameters and explanations; only await and async iteration differ."""

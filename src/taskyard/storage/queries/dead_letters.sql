@@ -125,7 +125,8 @@ FROM (
         FROM unnest(%(ids)s::uuid[], %(generations)s::integer[], %(pools)s::text[])
             AS seen (id, generation, pool)
         JOIN tasks AS dead USING (id, generation)
-        WHERE dead.tenant = %(tenant)s AND dead.state IN ('failed', 'expired', 'quarantined')
+        WHERE dead.tenant = %(tenant)s
+          AND dead.state IN ('failed', 'expired', 'quarantined', 'cancelled')
         ORDER BY dead.id
         FOR UPDATE OF dead SKIP LOCKED
     ) AS still
