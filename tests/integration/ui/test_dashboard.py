@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 from quart.typing import TestClientProtocol as HttpClient
+from uuid_utils.compat import uuid7
 
 from taskyard.core.principal import Scope
 from taskyard.storage.pool import AsyncConnection
@@ -20,7 +21,7 @@ OPENED = re.compile(r"<(script>|img|/pre></svg>)", re.IGNORECASE)
 
 async def store(connection: AsyncConnection, **columns: Any) -> UUID:
     """Store a task as it may stand, whatever led there."""
-    task = UUID(int=uuid4().int & ~(0xF << 76) | 7 << 76)
+    task = uuid7()
     as_json = {"labels", "args", "result", "error", "progress"}
     row = {
         "id": task, "tenant": "acme", "type": "a.b", "pool": "p", "priority": 4, "state": "pending",

@@ -37,9 +37,19 @@ WHERE began.state = 'running'
 GROUP BY tasks.pool;
 
 -- name: longest_running
--- The attempts that have run longest.
-SELECT id, tenant, type, pool, worker, attempt,
+-- The attempts that have run longest: the first of each pool, and of all those the first, so that
+-- only these are read however many run.
+WITH RECURSIVE pools AS (
+    (SELECT pool FROM tasks WHERE state = 'running' ORDER BY pool LIMIT 1)
+    UNION ALL
+    SELECT next.pool FROM pools CROSS JOIN LATERAL (
+        SELECT pool FROM tasks WHERE state = 'running' AND pool > pools.pool
+        ORDER BY pool LIMIT 1) AS next
+)
+SELECT id, tenant, type, first.pool, worker, attempt,
        extract(epoch FROM now() - started_at)::double precision AS seconds,
        (progress ->> 'fraction')::double precision AS fraction
-FROM tasks WHERE state = 'running'
+FROM pools CROSS JOIN LATERAL (
+    SELECT * FROM tasks WHERE state = 'running' AND tasks.pool = pools.pool
+    ORDER BY started_at, id LIMIT %(limit)s) AS first
 ORDER BY started_at, id LIMIT %(limit)s;
