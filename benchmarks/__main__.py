@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,10 +10,9 @@ import typer
 from rich.console import Console
 
 from benchmarks import report
-from benchmarks.measure import Comparison
-from benchmarks.run import Plan, bench
+from benchmarks.matches import Plan
+from benchmarks.run import CASES, bench
 
-_CASES = sorted([*Plan.full().of_gateways(), *Plan.full().of_workers()])
 _app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 _stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -20,8 +20,9 @@ _stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 @_app.command()
 def main(
     only: Annotated[
-        list[str] | None, typer.Option(help=f"A case, repeatable: {', '.join(_CASES)}.")
+        list[str] | None, typer.Option(help=f"A case, repeatable: {', '.join(CASES)}.")
     ] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="How often each is measured.")] = None,
     quick: Annotated[bool, typer.Option(help="A short look; not numbers to quote.")] = False,
     api_workers: Annotated[
         int, typer.Option(min=1, help="Processes of our API; gunicorn has 2.")
@@ -32,29 +33,29 @@ def main(
     ),
 ) -> None:
     """Measure Taskyard and its peers on the same work, in alternating rounds of one run."""
-    if unknown := set(only or ()) - set(_CASES):
+    if unknown := set(only or ()) - set(CASES):
         raise typer.BadParameter(f"no such case: {', '.join(sorted(unknown))}")
     # As Ctrl-C does, so that everything is stopped; worker processes may stand still just then.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     plan = Plan.short() if quick else Plan.full()
     found = bench(
-        plan,
+        plan if rounds is None else replace(plan, rounds=rounds),
         folder=folder,
         wanted=only or (),
         api_workers=api_workers,
         say=lambda text: _stderr.print(text, markup=False),
     )
-    report.write_json(folder / "bench.json", found, quick=quick)
+    report.write(folder, found)
     _show(found, markdown=markdown)
 
 
-def _show(found: list[Comparison], *, markdown: bool) -> None:
+def _show(found: report.Findings, *, markdown: bool) -> None:
     # Not a terminal: no reason to fold the table into 80 columns.
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = Console(width=None if sys.stdout.isatty() else 200)
     if markdown:
-        console.print(report.markdown(found), markup=False, soft_wrap=True)
+        console.print(report.markdown(found.comparisons), markup=False, soft_wrap=True)
     else:
-        console.print(report.table(found))
+        console.print(report.table(found.comparisons))
 
 
 if __name__ == "__main__":

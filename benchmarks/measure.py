@@ -1,17 +1,18 @@
 """What is measured, and how two systems are compared."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Protocol, TypeVar
 
+from benchmarks.load import LoadFailed
+
 S_contra = TypeVar("S_contra", contravariant=True)
-S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One number of a case. `target` is what our median must reach, `ratio_target` the ratio.
+    """One number of a case. `target` is what our median is to reach.
 
     One that is not compared says under which conditions the others were measured.
     """
@@ -21,7 +22,6 @@ class Metric:
     higher_is_better: bool = True
     compared: bool = True
     target: float | None = None
-    ratio_target: float | None = None
 
 
 class Case(Protocol[S_contra]):
@@ -42,13 +42,36 @@ class Case(Protocol[S_contra]):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """Who takes part: `measure` does the work once.
+
+    `aims` are the ratios that we are to reach against it, by the names of metrics.
+    """
+
+    name: str
+    measure: Callable[[], Sequence[float]]
+    aims: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A case and who takes part in it; the first is ours."""
+
+    title: str
+    metrics: Sequence[Metric]
+    contenders: Sequence[Contender]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """One metric of both systems, a value for each round."""
 
     case: str
     metric: Metric
+    ours_is: str
     peer: str
+    aim: float | None
     our_values: tuple[float, ...]
     peer_values: tuple[float, ...]
 
@@ -74,36 +97,52 @@ class Comparison:
         if metric.target is not None:
             better = self.ours >= metric.target
             verdicts.append(better if metric.higher_is_better else self.ours <= metric.target)
-        if metric.ratio_target is not None:
-            verdicts.append(self.ratio >= metric.ratio_target)
+        if self.aim is not None:
+            verdicts.append(self.ratio >= self.aim)
         return all(verdicts) if verdicts else None
 
 
-def compare(
-    case: Case[S], *, ours: S, peer: S, peer_name: str, rounds: int, say: Callable[[str], None]
-) -> list[Comparison]:
-    """Measure both in turn, once a round, so that what else the machine does meets both alike.
+def compare(match: Match, *, rounds: int, say: Callable[[str], None]) -> list[Comparison]:
+    """Measure all in turn, once a round, so that what else the machine does meets all alike.
 
-    Who goes first changes from round to round.
+    The first is ours. Who begins changes from round to round. One of the others that cannot do the
+    work is left out, and that is said.
     """
-    values: Mapping[bool, list[Sequence[float]]] = {True: [], False: []}
+    contenders, metrics = match.contenders, match.metrics
+    ours, *_ = names = [each.name for each in contenders]
+    values: dict[str, list[Sequence[float]]] = {name: [] for name in names}
     for number in range(rounds):
-        for is_ours in (True, False) if number % 2 == 0 else (False, True):
-            values[is_ours].append(case.measure(ours if is_ours else peer))
-        shown = " · ".join(
-            f"{metric.name} {mine:,.1f} | {theirs:,.1f} {metric.unit}"
-            for metric, mine, theirs in zip(
-                case.metrics, values[True][-1], values[False][-1], strict=True
-            )
-        )
-        say(f"round {number + 1} of {rounds}: ours | {peer_name}: {shown}")
+        first = number % len(contenders)
+        for each in (*contenders[first:], *contenders[:first]):
+            if each.name not in values:
+                continue
+            try:
+                values[each.name].append(each.measure())
+            except (LoadFailed, TimeoutError) as error:
+                if each.name == ours:
+                    raise
+                say(f"  {each.name} is left out: {error}")
+                del values[each.name]
+                continue
+            say(f"  round {number + 1} of {rounds}: {_shown(each.name, metrics, values)}")
+    mine, aims = values.pop(ours), {each.name: each.aims for each in contenders}
     return [
         Comparison(
-            case=case.title,
+            case=match.title,
             metric=metric,
-            peer=peer_name,
-            our_values=tuple(row[i] for row in values[True]),
-            peer_values=tuple(row[i] for row in values[False]),
+            ours_is=ours,
+            peer=name,
+            aim=aims[name].get(metric.name),
+            our_values=tuple(row[i] for row in mine),
+            peer_values=tuple(row[i] for row in theirs),
         )
-        for i, metric in enumerate(case.metrics)
+        for name, theirs in values.items()
+        for i, metric in enumerate(metrics)
     ]
+
+
+def _shown(
+    name: str, metrics: Sequence[Metric], values: Mapping[str, Sequence[Sequence[float]]]
+) -> str:
+    latest = zip(metrics, values[name][-1], strict=True)
+    return f"{name}: " + ", ".join(f"{m.name} {value:,.1f} {m.unit}" for m, value in latest)

@@ -4,15 +4,28 @@ import dataclasses
 import json
 import os
 import platform
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
 from benchmarks.measure import Comparison, Metric
 
+_OUR_VERSIONS = ("taskyard", "celery", "quart", "granian", "psycopg", "aio-pika")
 _HEADINGS = ("case", "metric", "ours", "peer", "ratio", "peer is", "target")
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a run has found, and under which conditions."""
+
+    conditions: dict[str, Any]
+    comparisons: list[Comparison] = field(default_factory=list)
 
 
 def table(comparisons: Sequence[Comparison]) -> Table:
@@ -34,30 +47,41 @@ def markdown(comparisons: Sequence[Comparison]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def write_json(path: Path, comparisons: Sequence[Comparison], *, quick: bool) -> None:
-    """Write every value of every round, and what they were measured on."""
-    content = {
+def conditions() -> dict[str, Any]:
+    """Return what everything was measured on, with which versions, by which command and when."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "quick": quick,
+        "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
         "machine": {
             "cpus": os.cpu_count(),
+            "memory_gib": round(memory / 2**30),
             "architecture": platform.machine(),
             "system": platform.system(),
-            "python": platform.python_version(),
+            "load_average": round(os.getloadavg()[0], 1),
         },
-        "comparisons": [
-            {
-                **dataclasses.asdict(each),
-                "ours": each.ours,
-                "theirs": each.theirs,
-                "ratio": each.ratio,
-                "met": each.met,
-            }
-            for each in comparisons
-        ],
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in _OUR_VERSIONS},
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def write(folder: Path, findings: Findings) -> None:
+    """Write bench.json, with every value of every round, and bench.md."""
+    folder.mkdir(parents=True, exist_ok=True)
+    on = findings.conditions
+    content = {**on, "comparisons": [*map(_as_json, findings.comparisons)]}
+    (folder / "bench.json").write_text(json.dumps(content, indent=2) + "\n")
+    versions = ", ".join(f"{name} {each}" for name, each in on["versions"].items())
+    head = (
+        f"Measured on {on['measured_at']} by `{on['command']}` on {on['machine']['cpus']} cores "
+        f"({on['machine']['architecture']}, {on['machine']['memory_gib']} GiB); {versions}."
+    )
+    (folder / "bench.md").write_text(f"{head}\n\n{markdown(findings.comparisons)}\n")
+
+
+def _as_json(each: Comparison) -> dict[str, Any]:
+    medians = {"ours": each.ours, "theirs": each.theirs, "ratio": each.ratio, "met": each.met}
+    return {**dataclasses.asdict(each), **medians}
 
 
 def _cells(each: Comparison) -> list[str]:
@@ -69,7 +93,7 @@ def _cells(each: Comparison) -> list[str]:
         _value(each.theirs, metric),
         f"{each.ratio:.2f} ×" if metric.compared else "",
         each.peer,
-        _target(metric) + {True: " ✓", False: " ✗", None: ""}[each.met],
+        _target(each) + {True: " ✓", False: " ✗", None: ""}[each.met],
     ]
 
 
@@ -78,9 +102,10 @@ def _value(value: float, metric: Metric) -> str:
     return f"{shown} {metric.unit}".strip()
 
 
-def _target(metric: Metric) -> str:
+def _target(each: Comparison) -> str:
+    metric = each.metric
     sign = "≥" if metric.higher_is_better else "≤"
-    parts = [f"ratio ≥ {metric.ratio_target:g}"] if metric.ratio_target is not None else []
+    parts = [f"ratio ≥ {each.aim:g}"] if each.aim is not None else []
     if metric.target is not None:
         parts.append(f"{sign} {metric.target:,g} {metric.unit}")
     return ", ".join(parts)

@@ -13,7 +13,7 @@ import psutil
 
 from taskyard.dev.processes import wait_until
 
-IDLE_WITHIN = 120.0
+IDLE_WITHIN = 300.0
 
 
 class System(Protocol):
@@ -28,12 +28,24 @@ class System(Protocol):
         """Stop the worker processes where they are, and let them go on at the end."""
         ...
 
-    def clear(self) -> None:
-        """Forget every task, waiting or ended. Call it while nothing is submitted."""
+    def fill(self, count: int) -> None:
+        """Queue so many tasks; return when all of them are in the broker."""
         ...
 
     def unfinished(self) -> int:
         """Return how many accepted tasks have not ended."""
+        ...
+
+    def succeeded(self) -> int:
+        """Return how many tasks have succeeded since the last `clear`."""
+        ...
+
+    def last_result_at(self) -> datetime:
+        """Return when the last one succeeded, with its time zone."""
+        ...
+
+    def clear(self) -> None:
+        """Forget every task, waiting or ended. Call it while nothing is submitted."""
         ...
 
 
@@ -50,24 +62,18 @@ class Gateway(System, Protocol):
         """What lets a request in."""
         ...
 
+    @property
+    def task_type(self) -> str:
+        """The type of the task that does nothing."""
+        ...
+
+    @property
+    def shows_results(self) -> bool:
+        """Whether GET /v1/tasks/{id} tells how a task ended."""
+        ...
+
     def has_ended(self, shown: dict[str, Any]) -> bool:
         """Return whether the answer to GET /v1/tasks/{id} shows an ended task."""
-        ...
-
-
-class Drained(System, Protocol):
-    """A system whose workers are measured without its front."""
-
-    def fill(self, count: int) -> None:
-        """Queue so many tasks; return when all of them are in the broker."""
-        ...
-
-    def succeeded(self) -> int:
-        """Return how many tasks have their result stored since the last `clear`."""
-        ...
-
-    def last_result_at(self) -> datetime:
-        """Return when the last result was stored, with its time zone."""
         ...
 
 
@@ -83,11 +89,11 @@ def wait_idle(system: System) -> None:
     )
 
 
-def descendants(pid: int, *, marked: str, and_itself: bool = False) -> list[psutil.Process]:
-    """Return the processes below one whose command line has a certain word."""
+def descendants(pid: int, *, marked: str = "") -> list[psutil.Process]:
+    """Return a process and those below it, or those of them whose command line has a word."""
     root = psutil.Process(pid)
-    found = [root, *root.children(recursive=True)] if and_itself else root.children(recursive=True)
-    return [each for each in found if marked in each.cmdline()]
+    found = [root, *root.children(recursive=True)]
+    return [each for each in found if marked in each.cmdline()] if marked else found
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Taskyard itself: `taskyard up` on the benchmark's own deployment."""
+"""Taskyard itself: `taskyard up` on a deployment of the benchmark's own."""
 
 import json
 import select
@@ -6,44 +6,58 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 from urllib.parse import SplitResult, urlsplit
+from uuid import UUID
 
-import amqp
 import psycopg
 
-from benchmarks.load import submit_batches
-from benchmarks.systems import (
-    IDLE_WITHIN,
-    clean_environment,
-    descendants,
-    log_file,
-    paused,
-)
+from benchmarks.adapters import deployment
+from benchmarks.adapters.deployment import BenchPool
+from benchmarks.books import purge
+from benchmarks.load import submit_in_batches
+from benchmarks.systems import IDLE_WITHIN, clean_environment, descendants, log_file, paused
 from taskyard.dev.processes import dies_with_us, stop, tail, wait_until
 
-_DEPLOYMENT = Path(__file__).parents[1] / "deployment"
-_QUEUE = "taskyard.pool.bench"
+PROCESSES = BenchPool(name="bench", window=20_000)
 _READY_WITHIN = 120.0
 _STOP_WITHIN = 20.0
-_LARGEST_BATCH = 10_000
+_FIRST = UUID(int=0)
+# The peers refuse nobody: here, too, nobody is sent away for taking long or for waiting.
+_WIDE = {"TASKYARD_SUBMIT_TARGET": "1m", "TASKYARD_LARGEST_BACKLOG": "100000000"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taskyard:
-    """A running stack."""
+    """A running stack, of which one pool is looked at.
 
+    Tasks whose ids are below `since` were there before, and stay.
+    """
+
+    name: str
     url: SplitResult
     process: subprocess.Popen[bytes]
     database: psycopg.Connection[Any]
     amqp_url: SplitResult
     headers: dict[str, str]
-    name: str = "taskyard"
+    pools: Sequence[BenchPool]
+    since: UUID = _FIRST
+    shows_results: bool = True
+
+    @property
+    def task_type(self) -> str:
+        """The type of the first pool's task."""
+        return self.pools[0].task_type
+
+    def of(self, pool: BenchPool) -> "Taskyard":
+        """Return the same stack, looked at for another of its pools."""
+        others = [each for each in self.pools if each != pool]
+        return replace(self, name=f"taskyard, {pool.execution}", pools=[pool, *others])
 
     def workers_paused(self) -> AbstractContextManager[None]:
         """Stop the worker processes where they are."""
@@ -55,87 +69,96 @@ class Taskyard:
 
     def unfinished(self) -> int:
         """Count the rows that wait or run."""
-        return self._number("SELECT count(*) FROM tasks WHERE finished_at IS NULL")
+        return int(self._value("count(*)", "finished_at IS NULL"))
 
     def succeeded(self) -> int:
         """Count the rows with a result."""
-        return self._number("SELECT count(*) FROM tasks WHERE state = 'succeeded'")
+        return int(self._value("count(*)", "state = 'succeeded'"))
 
     def last_result_at(self) -> datetime:
         """Return when the last result was written."""
-        row = self.database.execute("SELECT max(finished_at) FROM tasks").fetchone()
-        return row[0]  # type: ignore[no-any-return, index]
+        at: datetime = self._value("max(finished_at)", "true")
+        return at
 
     def fill(self, count: int) -> None:
         """Submit in batches, and wait until the broker holds its window of them."""
-        for begin in range(0, count, _LARGEST_BATCH):
-            submit_batches(self, size=min(_LARGEST_BATCH, count - begin), batches=1)
-        counts = deque([-1, -2, -3], maxlen=3)
-
-        def settled() -> bool:
-            counts.append(self._number("SELECT count(*) FROM tasks WHERE state = 'queued'"))
-            return counts[-1] > 0 and len(set(counts)) == 1
-
-        wait_until(settled, within=IDLE_WITHIN, what="the broker to hold what it may")
+        submit_in_batches(self, count)
+        self._wait_settled("state = 'queued'", lambda queued: queued > 0)
 
     def clear(self) -> None:
-        """Empty tables and queue, once what a departed client left under way has settled.
+        """Empty tables and queues, once what a departed client left under way has settled.
 
         A purge would else take the wake-up of a task that is stored after the TRUNCATE.
         """
-        counts = deque([(-1, 0), (-2, 0), (-3, 0)], maxlen=3)
+        self._wait_settled("state IN ('pending', 'queued')", lambda _: True)
+        if self.since == _FIRST:
+            self.database.execute(_EMPTY)
+        else:
+            self.database.execute(_REMOVE_EVENTS, (self.since,))
+            self.database.execute(_REMOVE, (self.since,))
+            self.database.execute("VACUUM (ANALYZE) tasks, task_events")
+        wait_until(self._queues_are_empty, within=IDLE_WITHIN, what="empty queues")
+
+    def _wait_settled(self, condition: LiteralString, enough: Any) -> None:
+        counts = deque([(-1, -1), (-2, -2), (-3, -3)], maxlen=3)
 
         def settled() -> bool:
-            queued = self._number("SELECT count(*) FROM tasks WHERE state = 'queued'")
-            counts.append((self._number("SELECT count(*) FROM tasks"), queued))
-            return len(set(counts)) == 1
+            some, everything = self._value("count(*)", condition), self._value("count(*)", "true")
+            counts.append((some, everything))
+            return len(set(counts)) == 1 and enough(some)
 
         wait_until(settled, within=IDLE_WITHIN, what="what was under way")
-        self.database.execute("TRUNCATE tasks, task_events, task_memos, idempotency_keys CASCADE")
-        wait_until(self._queue_is_empty, within=IDLE_WITHIN, what="an empty queue")
 
-    def _queue_is_empty(self) -> bool:
-        url = self.amqp_url
-        with amqp.Connection(
-            f"{url.hostname}:{url.port}",
-            userid=url.username,
-            password=url.password,
-            virtual_host=url.path.removeprefix("/"),
-        ) as connection:
-            return bool(connection.channel().queue_purge(_QUEUE) == 0)
+    def _queues_are_empty(self) -> bool:
+        return not sum(purge(self.amqp_url, f"taskyard.pool.{pool.name}") for pool in self.pools)
 
-    def _number(self, query: str) -> int:
-        row = self.database.execute(query).fetchone()
-        return int(row[0]) if row else 0
+    def _value(self, expression: LiteralString, condition: LiteralString) -> Any:
+        query = f"SELECT {expression} FROM tasks WHERE id >= %s AND {condition}"
+        row = self.database.execute(query, (self.since,)).fetchone()
+        return row[0] if row else None
+
+
+_EMPTY = "TRUNCATE tasks, task_events, task_memos, idempotency_keys CASCADE"
+_REMOVE = "DELETE FROM tasks WHERE id >= %s"
+_REMOVE_EVENTS = "DELETE FROM task_events WHERE task_id >= %s"
 
 
 @contextmanager
 def start(
-    *, folder: Path, database_url: str, amqp_url: str, api_workers: int
+    *,
+    folder: Path,
+    database_url: str,
+    amqp_url: str,
+    api_workers: int,
+    pools: Sequence[BenchPool] = (PROCESSES,),
+    name: str = "taskyard",
 ) -> Iterator[Taskyard]:
     """Start the stack on given servers; stop it at the end."""
-    log = log_file(folder, "taskyard")
+    log = log_file(folder, name.replace(" ", "-"))
+    routing, workers = deployment.write(folder / name, pools)
     process = _spawn(
-        folder,
+        folder / name,
         log,
-        TASKYARD_ROUTING=str(_DEPLOYMENT / "routing"),
-        TASKYARD_WORKERS=str(_DEPLOYMENT / "workers"),
+        TASKYARD_ROUTING=str(routing),
+        TASKYARD_WORKERS=str(workers),
         TASKYARD_DATABASE_URL=database_url,
         TASKYARD_AMQP_URL=amqp_url,
         TASKYARD_API_WORKERS=str(api_workers),
         TASKYARD_LOG_LEVEL="warning",
+        **_WIDE,
     )
     try:
         ready = _ready(process, log)
         with psycopg.connect(ready["database_url"], autocommit=True) as database:
             system = Taskyard(
+                name=name,
                 url=urlsplit(ready["api_url"]),
                 process=process,
                 database=database,
                 amqp_url=urlsplit(ready["amqp_url"]),
                 headers={"Authorization": f"Bearer {ready['api_key']}"},
+                pools=pools,
             )
-            system.clear()  # what an earlier run left unfinished would be waited for
             yield system
     finally:
         stop(process, signal.SIGTERM, within=_STOP_WITHIN)
@@ -144,7 +167,7 @@ def start(
 def _spawn(folder: Path, log: Path, **settings: str) -> subprocess.Popen[bytes]:
     with log.open("wb") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "taskyard", "up", "--json", "--folder", folder / "taskyard"],
+            [sys.executable, "-m", "taskyard", "up", "--json", "--folder", folder / "state"],
             env=clean_environment(**settings),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -5,6 +5,7 @@ The interface is the part of Taskyard's that the measurements use, so that both 
 
 from typing import Any
 
+import tally
 from flask import Flask, Response, jsonify, request
 from tasks import noop
 
@@ -20,6 +21,7 @@ def submit() -> Reply:
     if (problem := fault(wish)) is not None:
         return jsonify(error=problem), 422
     result = noop.delay(**wish["args"])
+    tally.taken.add()
     return jsonify(id=result.id, state="PENDING"), 202, {"Location": f"/v1/tasks/{result.id}"}
 
 
@@ -37,6 +39,7 @@ def submit_batch() -> Reply:
             else:
                 items.append({"id": noop.apply_async(kwargs=wish["args"], producer=producer).id})
     accepted = sum("id" in item for item in items)
+    tally.taken.add(accepted)
     return jsonify(accepted=accepted, rejected=len(items) - accepted, items=items), 202
 
 
@@ -59,6 +62,8 @@ def fault(wish: Any) -> str | None:
     if not isinstance(wish, dict) or wish.get("type") != "bench.noop":
         return "type must be bench.noop"
     args = wish.get("args")
-    if not isinstance(args, dict) or set(args) != {"n"} or not isinstance(args["n"], int):
-        return "args must be an object with the whole number n"
+    if not isinstance(args, dict) or not {"n"} <= set(args) <= {"n", "data"}:
+        return "args must be an object with n, and data if need be"
+    if not isinstance(args["n"], int) or not isinstance(args.get("data", ""), str):
+        return "n must be a whole number, data a text"
     return None

@@ -2,6 +2,7 @@
 
 import os
 
+import tally
 from celery import Celery
 
 REDIS_URL = os.environ["PEER_REDIS_URL"]
@@ -10,6 +11,7 @@ app = Celery("flask_celery_redis", broker=REDIS_URL, backend=REDIS_URL)
 
 
 @app.task(name="bench.noop")
-def noop(n: int) -> dict[str, int]:
+def noop(n: int, data: str = "") -> dict[str, int | str]:
     """Do nothing."""
-    return {"n": n}
+    tally.run.add()
+    return {"n": n, "data": data}
