@@ -1,6 +1,7 @@
 """How long a request may take: longer than the database may, shorter than a client waits.
 
-A client that gave up first would send again what is still being done.
+A client that gave up first would send again what is still being done. When the database is frozen,
+giving up a statement takes time as well (storage/pool.py), and that lies within the client's too.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from quart import Quart, request
 from taskyard.core.errors import OutcomeUnknown
 from taskyard.services.waiting import LONGEST_WAIT
 
-HANDLER_SECONDS = 40.0
+HANDLER_SECONDS = 32.0
 
 
 class TimedQuart(Quart):

@@ -10,7 +10,7 @@ from taskyard.storage.changes import Change
 from taskyard.storage.pool import AsyncConnection
 
 # Whatever a long transaction of somebody else holds up: a change this old was committed long ago,
-# and so was everything before it. A statement of ours may take 30 s.
+# and so was everything before it. A statement of ours may take 25 s.
 _SETTLED_AFTER = 60.0
 
 

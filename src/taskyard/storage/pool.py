@@ -21,7 +21,10 @@ from taskyard.storage.sealing import NO_KEYS, KeyRing
 # server's defaults are: a 202 means durable (C1), and times are shown in UTC. With a million tasks
 # waiting Postgres believes that statements are dear enough to be compiled, and takes 0.2 s and more
 # for what takes 2 ms (measured): all of ours are short.
-STATEMENT_SECONDS, LOCK_SECONDS, POOL_SECONDS = 30, 10, 5
+STATEMENT_SECONDS, LOCK_SECONDS, POOL_SECONDS = 25, 10, 5
+# A statement that is given up is cancelled in the server first. psycopg tries that for 5 s, then waits
+# 5 s for the statement's end, and then closes the connection.
+GIVING_UP_SECONDS = 10
 _OPTIONS = (
     "-c synchronous_commit=on -c timezone=UTC -c jit=off"
     f" -c statement_timeout={STATEMENT_SECONDS}s -c lock_timeout={LOCK_SECONDS}s"
