@@ -91,6 +91,12 @@ class Gateway:
         assert response.status_code == 202, response.text
         return dict(response.json())
 
+    def batch(self, tasks: list[Json]) -> list[Json]:
+        """Submit tasks that must all be accepted."""
+        answer = self.http.post("/v1/tasks/batch", json={"tasks": tasks}).json()
+        assert answer["accepted"] == len(tasks), answer
+        return list(answer["items"])
+
     def get(self, task_id: str) -> Json:
         """Read a task that must be there."""
         response = self.http.get(f"/v1/tasks/{task_id}")

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from tests.encryption import ENCRYPTION_KEYS
-from tests.stack import Gateway, Json, deployment, gateway
+from tests.stack import HERE, Gateway, Json, deployment, gateway
 
 
 def place(server_url: str, amqp_url: str) -> Json:
@@ -28,6 +28,17 @@ def yard(server_url: str, amqp_url: str) -> Iterator[Gateway]:
     """One for all tests of an xdist worker, with encryption at rest: the others go without."""
     settings = place(server_url, amqp_url)
     with gateway(TASKYARD_ENCRYPTION_KEYS=ENCRYPTION_KEYS, **settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def trio(server_url: str, amqp_url: str) -> Iterator[Gateway]:
+    """A gateway with a pool of each kind, and the same tasks in each."""
+    settings = place(server_url, amqp_url) | {
+        "TASKYARD_ROUTING": str(HERE / "executions" / "routing"),
+        "TASKYARD_WORKERS": str(HERE / "executions" / "code"),
+    }
+    with gateway(**settings) as running:
         yield running
 
 

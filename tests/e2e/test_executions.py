@@ -1,7 +1,6 @@
 """Processes, threads, coroutines: what one kind of pool promises, all promise."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from pathlib import Path
 from uuid import uuid4
@@ -9,22 +8,10 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.e2e.conftest import place
-from tests.stack import HERE, Gateway, gateway
+from tests.stack import Gateway
 
 POOLS = ("processes", "threads", "asyncio")
 CAN_BE_STOPPED = ("processes", "asyncio")  # threads cannot be interrupted
-
-
-@pytest.fixture(scope="module")
-def trio(server_url: str, amqp_url: str) -> Iterator[Gateway]:
-    """A gateway with a pool of each kind, and the same tasks in each."""
-    settings = place(server_url, amqp_url) | {
-        "TASKYARD_ROUTING": str(HERE / "executions" / "routing"),
-        "TASKYARD_WORKERS": str(HERE / "executions" / "code"),
-    }
-    with gateway(**settings) as running:
-        yield running
 
 
 @pytest.fixture
@@ -96,13 +83,8 @@ def test_a_result_that_cannot_be_stored_fails_the_task(trio: Gateway, pool: str,
 @pools
 def test_everybody_agrees_which_task_runs(trio: Gateway, pool: str) -> None:
     """`current`, `self.request` and `current_task`, in each of many that take turns."""
-    with ThreadPoolExecutor(4) as submitting:
-        ids = [
-            each["id"]
-            for each in submitting.map(
-                lambda _: trio.submit(f"{pool}.who"), range(300 if pool == "asyncio" else 20)
-            )
-        ]
+    many = 300 if pool == "asyncio" else 20
+    ids = [each["id"] for each in trio.batch([{"type": f"{pool}.who"}] * many)]
     for task_id in ids:
         assert trio.wait(task_id)["result"] == [task_id, task_id, task_id, f"{pool}.who"]
 
@@ -166,8 +148,7 @@ def test_a_task_that_ignores_its_time_limit_is_given_up(trio: Gateway, pool: str
 @stoppable
 def test_a_cancelled_task_that_does_not_hear_is_ended(trio: Gateway, pool: str) -> None:
     """After the grace of its type; it counts as no crash, and its worker lives on."""
-    task_id = trio.submit(f"{pool}.stubborn" if pool == "asyncio" else f"{pool}.nap",
-                          {} if pool == "asyncio" else {"seconds": 60})["id"]  # fmt: skip
+    task_id = trio.submit(f"{pool}.deaf")["id"]
     worker = trio.wait(task_id, "running")["worker"]
     trio.http.post(f"/v1/tasks/{task_id}/cancel")
     task = trio.wait(task_id)

@@ -60,7 +60,7 @@ def test_every_fault_of_both_files_comes_at_once(tmp_path: Path) -> None:
 
 
 BAD_POOLS = [
-    'execution = "asyncio"', "concurrency = 0", 'concurrency = "2"', 'queue_type = "stream"',
+    'execution = "gevent"', "concurrency = 0", 'concurrency = "2"', 'queue_type = "stream"',
     "drain = 30", "prefetch = true", "unknown = 1",
 ]  # fmt: skip
 BAD_TASKS = [

@@ -21,7 +21,7 @@ _HARD_LIMIT_AFTER = 5.0
 
 _POOL_CLASSES = {
     Execution.PROCESSES: "taskyard.worker.prefork:ProcessPool",
-    Execution.THREADS: "threads",
+    Execution.THREADS: "taskyard.worker.threads:ThreadPool",
     Execution.ASYNCIO: "taskyard.worker.asyncio_pool:LoopPool",
 }
 
@@ -38,7 +38,7 @@ def make_celery(
     """Return the Celery application that runs this pool's tasks. It declares nothing."""
     app = celery.Celery(f"taskyard.{pool.name}", set_as_current=True)
     app.taskyard = runtime
-    if pool.execution is Execution.THREADS:
+    if pool.execution is not Execution.PROCESSES:
         runtime.group = GroupCommit(runtime)
     app.taskyard_queues = QueueWatch(
         database_url=database_url, amqp_url=amqp_url, prefix=prefix, pool=pool.name

@@ -39,16 +39,16 @@ class Attempt:
     """
 
     def __init__(self, call: Callable[[], None]) -> None:
-        self._call = call
+        self._place = greenlet(call)
         self._task: asyncio.Task[Any] | None = None
         self._why: BaseException | None = None
         self._in_code = False
         self.interrupted: str | None = None  # why, once it should end
 
     @property
-    def is_in_code(self) -> bool:
-        """Whether its task code runs, and not what surrounds it."""
-        return self._in_code
+    def may_wait(self) -> bool:
+        """Whether the caller is what surrounds its task code, and is in its greenlet."""
+        return not self._in_code and getcurrent() is self._place
 
     def stop(self, why: BaseException) -> None:
         """Raise this in the task code, where it waits; at once when it has not begun."""
@@ -61,7 +61,8 @@ class Attempt:
     def __await__(self) -> Generator[Any, Any, None]:
         self._task = asyncio.current_task()
         here = getcurrent()
-        place = greenlet(self._call)
+        place = self._place
+        place.parent = here
         place.gr_context = here.gr_context  # ContextVars are those of the asyncio task
         _here.set(self)
         waits_for = place.switch()

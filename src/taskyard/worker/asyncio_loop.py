@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TypeVar
 
@@ -63,9 +63,18 @@ class LoopThread:
 
     def aside(self, function: Callable[[], T]) -> T:
         """Do what blocks: around task code on the loop in a thread, anywhere else at once."""
-        if self.is_here() and (attempt := attempt_here()) and not attempt.is_in_code:
-            return wait(self.run(function))
-        return function()
+        return wait(self.run(function)) if self._may_wait() else function()
+
+    def answer(self, future: Future[T]) -> T:
+        """Wait for what another thread will say: as `aside` does."""
+        if self._may_wait():
+            said = self.loop.create_future()
+            future.add_done_callback(lambda _: self.call(lambda: said.set_result(None)))
+            wait(said)
+        return future.result()
+
+    def _may_wait(self) -> bool:
+        return (attempt := attempt_here()) is not None and attempt.may_wait
 
     def end(self) -> None:
         """Stop the loop, and what it has left behind."""

@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any
 
 from billiard.einfo import ExceptionInfo
-from billiard.exceptions import WorkerLostError
 
 from taskyard.worker.asyncio_attempt import Attempt, Cancelled, SoftLimit
 from taskyard.worker.asyncio_loop import LoopThread
 from taskyard.worker.asyncio_stacks import own_stacks
+from taskyard.worker.threads import tell_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +72,11 @@ class Turn:
 
     def call(self) -> None:
         """Call the tracer, and tell how it ended."""
-        try:
-            returned = self._trace()
-        except BaseException as error:
-            self._on_end(self, partial(self.told.failed, _taken_for_lost(error)))
-        else:
-            self._on_end(self, partial(self.told.succeeded, returned))
+        tell_of(
+            self._trace,
+            returned=lambda value: self._on_end(self, partial(self.told.succeeded, value)),
+            lost=lambda error: self._on_end(self, partial(self.told.failed, error)),
+        )
 
     def _begin(self) -> None:
         self._running = self._loop.loop.create_task(self._run())
@@ -98,11 +97,3 @@ class Turn:
     def _stop(self, why: BaseException) -> None:
         if self._attempt is not None:
             self._loop.call(partial(self._attempt.stop, why))
-
-
-def _taken_for_lost(error: BaseException) -> ExceptionInfo:
-    """Return what ended the tracer: what would have ended a process is a crash."""
-    if isinstance(error, Exception | SystemExit):
-        return ExceptionInfo((type(error), error, error.__traceback__))
-    lost = WorkerLostError(repr(error))
-    return ExceptionInfo((type(lost), lost, error.__traceback__))

@@ -94,7 +94,7 @@ class TaskyardTask(celery.Task):
     ) -> Lease | Deferred | None:
         token = LeaseToken(uuid4())
         if runtime.group is not None and not limits:
-            return runtime.group.claim(task_id, self.name, token).result()
+            return runtime.answer(runtime.group.claim(task_id, self.name, token))
         return runtime.durably(
             lambda cursor: permits.claim(cursor, task_id, self.name, runtime.worker, token, limits)
         )
@@ -134,10 +134,10 @@ class TaskyardTask(celery.Task):
             if it.effects.are_sync:
                 return _committed(it, result)
             if it.runtime.group is not None:
-                return it.runtime.group.finish(it.lease, result).result()
+                return it.runtime.answer(it.runtime.group.finish(it.lease, result))
             return it.runtime.durably(lambda c: attempts.finish(c, it.lease, result))
         except psycopg.DataError as error:  # NUL in a string, a number beyond numeric
-            raise ResultUnusable(f"Postgres cannot store the result: {error}") from None
+            raise _unusable(error) from None
 
     def _conclude(self, runtime: Runtime, lease: Lease, error: Exception, *, overdue: bool) -> None:
         """Store that the attempt failed, and what follows; Celery only has to log it."""
@@ -239,9 +239,20 @@ async def _awaited(coroutine: Coroutine[Any, Any, Any], it: Running) -> tuple[bo
         if not it.effects.are_async:
             return None, result
         it.spoken.write()  # with the lease, which ends here
-        return await it.effects.finish_async(encode(result)), None
+        return await _committed_async(it, encode(result)), None
     finally:
         await it.effects.undo_async()
+
+
+async def _committed_async(it: Running, result: str) -> bool:
+    try:
+        return await it.effects.finish_async(result)
+    except psycopg.DataError as error:
+        raise _unusable(error) from None
+
+
+def _unusable(error: psycopg.DataError) -> ResultUnusable:
+    return ResultUnusable(f"Postgres cannot store the result: {error}")
 
 
 def _committed(it: Running, result: str) -> bool:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
@@ -108,6 +109,10 @@ class Runtime:
     def aside(self, function: Callable[[], T]) -> T:
         """Do what blocks, where it holds up no other task."""
         return function() if self.loop is None else self.loop.aside(function)
+
+    def answer(self, future: Future[T]) -> T:
+        """Wait for a future, and hold up no other task."""
+        return future.result() if self.loop is None else self.loop.answer(future)
 
     async def beside(self, function: Callable[[], T]) -> T:
         """Do what blocks for a coroutine: in a thread where others share its loop."""

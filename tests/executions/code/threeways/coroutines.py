@@ -6,6 +6,7 @@ import random
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 from celery import current_task
@@ -129,6 +130,14 @@ async def later(seconds: float) -> None:
 async def stuck() -> None:
     """Run until a time limit ends it."""
     await asyncio.sleep(60)
+
+
+@task("asyncio.deaf")
+async def deaf() -> None:
+    """Hear nothing for ever."""
+    while True:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
 
 
 @task("asyncio.stubborn")

@@ -99,6 +99,12 @@ def stuck() -> None:
     time.sleep(60)
 
 
+def deaf() -> None:
+    """Hear nothing for ever."""
+    while True:
+        time.sleep(60)
+
+
 def stubborn() -> None:
     """Run through the soft time limit."""
     while True:
@@ -154,7 +160,7 @@ PLAIN = {
     "echo": echo, "fail": fail, "second": second, "divide": divide, "odd_result": odd_result,
     "exit": leave, "hungry": hungry, "obey": obey, "nap": nap, "later": later, "stuck": stuck,
     "stubborn": stubborn, "write": write, "write_badly": write_badly, "steps": steps,
-    "talk": talk, "pass": pass_through,
+    "talk": talk, "deaf": deaf, "pass": pass_through,
 }  # fmt: skip
 
 
