@@ -1,5 +1,6 @@
 """What the tests of pages share: the application with its login, and a browser's steps."""
 
+import html
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -63,3 +64,12 @@ async def log_in(browser: HttpClient, key: str) -> Response:
 def session_of(browser: HttpClient) -> str:
     (value,) = [cookie.value for cookie in browser.cookie_jar if "taskyard" in cookie.name]
     return str(value)
+
+
+def fields(page: str, *, action: str = "") -> dict[str, str]:
+    """What the form of a page that posts sends by itself, to an address that ends so."""
+    for found in re.finditer(r'<form[^>]*method="post" action="([^"]*)">(.*?)</form>', page, re.S):
+        if found.group(1).endswith(action) and found.group(1) != "/logout":
+            hidden = re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', found.group(2))
+            return {name: html.unescape(value) for name, value in hidden}
+    raise AssertionError(f"no form for {action}: {page}")

@@ -22,8 +22,8 @@ from taskyard.storage.sealing import NO_KEYS, KeyRing
 # waiting Postgres believes that statements are dear enough to be compiled, and takes 0.2 s and more
 # for what takes 2 ms (measured): all of ours are short.
 STATEMENT_SECONDS, LOCK_SECONDS, POOL_SECONDS = 25, 10, 5
-# A statement that is given up is cancelled in the server first. psycopg tries that for 5 s, then waits
-# 5 s for the statement's end, and then closes the connection.
+# A statement that is given up is cancelled in the server first. psycopg tries that for 5 s, then
+# waits 5 s for the statement's end, and then closes the connection.
 GIVING_UP_SECONDS = 10
 _OPTIONS = (
     "-c synchronous_commit=on -c timezone=UTC -c jit=off"

@@ -6,6 +6,7 @@ from quart import Blueprint
 
 from taskyard.core.errors import TaskyardError
 from taskyard.ui.frame import framed_blueprint
+from taskyard.ui.many_tasks import serve_many_tasks
 from taskyard.ui.sessions import BrowserSessions
 from taskyard.ui.task_page import serve_task
 from taskyard.ui.tasks_page import serve_tasks
@@ -18,5 +19,6 @@ def dashboard_blueprint(
     """Serve the dashboard; `status` is what the API answers an error with."""
     blueprint = framed_blueprint(sessions, status)
     serve_tasks(blueprint, yard)
+    serve_many_tasks(blueprint, yard)
     serve_task(blueprint, yard)
     return blueprint

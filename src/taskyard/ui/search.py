@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -11,6 +10,7 @@ from uuid import UUID
 from taskyard.core.states import State
 from taskyard.core.task import TaskId
 from taskyard.storage.task_search import Search
+from taskyard.ui.fields import as_instant, read_fields
 
 FIELDS = ("id", "type", "state", "pool", "label", "error", "after", "before")
 _HEX = re.compile(r"[0-9a-f]{1,32}")
@@ -33,19 +33,7 @@ class Asked:
 
 def read(args: Mapping[str, str]) -> Asked:
     """Read what a browser sent; fields left empty do not matter."""
-    given = {name: text for name, each in args.items() if (text := each.strip())}
-    wanted: dict[str, Any] = {}
-    faults: dict[str, str] = {}
-    for name, reader in _READERS.items():
-        if name not in given:
-            continue
-        text = given[name]
-        try:
-            if "\0" in text:
-                raise ValueError("holds a NUL character")
-            wanted |= reader(text)
-        except ValueError as error:
-            faults[name] = str(error)
+    given, wanted, faults = read_fields(args, _READERS)
     older = wanted.pop("older", None)
     if faults:
         return Asked(given=given, faults=faults)
@@ -76,15 +64,6 @@ def _label(text: str) -> dict[str, Any]:
     return {"labels": {key.strip(): value.strip()}}
 
 
-def _instant(text: str) -> datetime:
-    """A time as a form has it, in UTC, or with an offset of its own."""
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError("is not a time such as 2026-01-31T12:00") from None
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-
-
 def _older(text: str) -> dict[str, Any]:
     try:
         return {"older": TaskId(UUID(text))}
@@ -99,7 +78,7 @@ _READERS = {
     "pool": lambda text: {"pool": text},
     "label": _label,
     "error": lambda text: {"error": text},
-    "after": lambda text: {"created_after": _instant(text)},
-    "before": lambda text: {"created_before": _instant(text)},
+    "after": lambda text: {"created_after": as_instant(text)},
+    "before": lambda text: {"created_before": as_instant(text)},
     "older": _older,
 }

@@ -9,6 +9,7 @@ from taskyard.storage import task_search
 from taskyard.storage.pool import borrowed
 from taskyard.ui import search
 from taskyard.ui.frame import own, page, redirect, viewer
+from taskyard.ui.many_tasks import possible
 from taskyard.ui.search import Asked
 from taskyard.ui.yard import Yard
 
@@ -41,6 +42,7 @@ def serve_tasks(blueprint: Blueprint, yard: Yard) -> None:
             pools=sorted(yard.table.pools),
             types=sorted(filter(viewer().principal.may_touch, yard.catalog.announced)),
             encrypted=yard.encrypted,
+            may=possible(),
         )
 
 
