@@ -76,6 +76,17 @@ class Asked:
     type: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sum:
+    """What happened in a step to tasks of a pool or type; what has no name is all the others."""
+
+    at: datetime
+    name: str | None
+    change: Change
+    count: int
+    durations: Durations | None
+
+
 async def count_changes(
     connection: AsyncConnection, *, until: int, every: float, most: int, reaped: str
 ) -> int | None:
@@ -157,6 +168,25 @@ async def series(connection: AsyncConnection, asked: Asked, *, limit: int) -> li
             change=Change(row[3]),
             count=row[4],
             durations=_durations(row[5], row[6]),
+        )
+        for row in rows
+    ]
+
+
+async def chart(
+    connection: AsyncConnection, asked: Asked, *, by_type: bool, most: int
+) -> list[Sum]:
+    """Return what happened in each step by pool or type: so many by name, all others as one."""
+    given = {name: getattr(asked, name) for name in Asked.__dataclass_fields__}
+    given |= {"by_type": by_type, "most": most}
+    rows = await (await connection.execute(_SQL["read_chart"], given)).fetchall()
+    return [
+        Sum(
+            at=row[0],
+            name=row[1],
+            change=Change(row[2]),
+            count=row[3],
+            durations=_durations(row[4], row[5]),
         )
         for row in rows
     ]

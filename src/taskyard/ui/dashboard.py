@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from quart import Blueprint
 
 from taskyard.core.errors import TaskyardError
+from taskyard.ui.charts_page import serve_charts
 from taskyard.ui.frame import framed_blueprint
 from taskyard.ui.many_tasks import serve_many_tasks
 from taskyard.ui.sessions import BrowserSessions
@@ -21,4 +22,5 @@ def dashboard_blueprint(
     serve_tasks(blueprint, yard)
     serve_many_tasks(blueprint, yard)
     serve_task(blueprint, yard)
+    serve_charts(blueprint, yard)
     return blueprint

@@ -25,7 +25,7 @@ class Section:
 
 
 # What exists, in the order of the navigation.
-SECTIONS = (Section("Tasks", "/tasks"),)
+SECTIONS = (Section("Tasks", "/tasks"), Section("Charts", "/charts"))
 
 
 def viewer() -> Session:

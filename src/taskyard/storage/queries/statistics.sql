@@ -164,3 +164,31 @@ WHERE span = %(span)s AND at >= %(since)s AND at < %(until)s
   AND (%(type)s::text IS NULL OR type = %(type)s)
 GROUP BY 1, pool, type, change ORDER BY 1, pool, type, change
 LIMIT %(limit)s;
+
+-- name: read_chart
+-- What happened in each step of a time by pool, or by type: the most frequent by their names, all
+-- others as one that has none. Buckets are summed up one by one, which takes a fifth of the time that
+-- an aggregate of arrays takes (measured).
+WITH chosen AS MATERIALIZED (
+    SELECT at, CASE WHEN %(by_type)s THEN type ELSE pool END AS name, change, count, seconds, buckets
+    FROM statistics
+    WHERE span = %(span)s AND at >= %(since)s AND at < %(until)s AND tenant = %(tenant)s
+      AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s)
+      AND (%(pool)s::text IS NULL OR pool = %(pool)s)
+      AND (%(type)s::text IS NULL OR type = %(type)s)
+      AND change IN ('started', 'retried', 'succeeded', 'failed', 'cancelled', 'expired',
+                     'quarantined')
+), most AS (
+    SELECT name FROM chosen GROUP BY name ORDER BY sum(count) DESC, name LIMIT %(most)s
+)
+SELECT date_bin(%(step)s * interval '1 second', at, 'epoch'::timestamptz) AS at, most.name, change,
+       sum(count)::bigint AS count, sum(seconds) AS seconds,
+       CASE WHEN count(buckets) > 0 THEN ARRAY[
+               sum(buckets[1])::bigint, sum(buckets[2])::bigint, sum(buckets[3])::bigint,
+               sum(buckets[4])::bigint, sum(buckets[5])::bigint, sum(buckets[6])::bigint,
+               sum(buckets[7])::bigint, sum(buckets[8])::bigint, sum(buckets[9])::bigint,
+               sum(buckets[10])::bigint, sum(buckets[11])::bigint, sum(buckets[12])::bigint,
+               sum(buckets[13])::bigint, sum(buckets[14])::bigint, sum(buckets[15])::bigint,
+               sum(buckets[16])::bigint, sum(buckets[17])::bigint] END AS buckets
+FROM chosen LEFT JOIN most USING (name)
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
