@@ -50,7 +50,7 @@ COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 
 
 lock: $(INSTALLED) ## resolve the dependencies anew into the lock files
 	$(COMPILE) --all-extras --upgrade pyproject.toml --output-file requirements.lock
-	$(COMPILE) --extra workers --constraint requirements.lock pyproject.toml \
+	$(COMPILE) --extra workers --extra tracing --constraint requirements.lock pyproject.toml \
 		--output-file compose/requirements.lock
 	echo hatchling | $(COMPILE) --constraint requirements.lock - --output-file compose/build.lock
 

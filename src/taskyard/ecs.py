@@ -22,6 +22,9 @@ _NAMES = {
     "path": "url.path",
     "trace_id": "trace.id",
     "span_id": "span.id",
+    "action": "event.action",
+    "outcome": "event.outcome",
+    "duration": "event.duration",
 }
 _FIRST = ("@timestamp", "log.level", "message")
 

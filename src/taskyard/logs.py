@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from taskyard import ecs
+from taskyard import ecs, tracing
 from taskyard.redaction import redactor
 
 
@@ -25,6 +25,7 @@ def configure(*, log_format: str, level: str, role: str, secrets: Iterable[str] 
     human = log_format == "human" or (log_format == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        _add_trace,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.PositionalArgumentsFormatter(),
@@ -76,6 +77,12 @@ def _log_fault(
         structlog.get_logger(__name__).critical("ended by a fault", exc_info=(kind, error, trace))
     else:
         sys.__excepthook__(kind, error, trace)
+
+
+def _add_trace(_logger: Any, _name: str, event: Any) -> Any:
+    if found := tracing.ids():
+        event["trace_id"], event["span_id"] = found
+    return event
 
 
 def _keep(_logger: Any, _name: str, event: Any) -> Any:

@@ -19,6 +19,7 @@ from taskyard.core.webhooks import pattern_problem
 from taskyard.redaction import redacted
 from taskyard.secret_files import FILE_SUFFIX, text_of
 from taskyard.setting import Setting, one_of, yes_or_no
+from taskyard.settings_observing import OBSERVING
 from taskyard.settings_security import SECURITY
 
 PREFIX = "TASKYARD_"
@@ -53,6 +54,8 @@ class Settings:
     metrics_networks: tuple[Network, ...] = ()
     log_format: str = "auto"
     log_level: str = "info"
+    otlp_endpoint: str | None = None
+    trace_url: str | None = None
     mode: str = "development"
     behind_proxy: bool = False
     amqp_users: Path | None = None
@@ -293,6 +296,7 @@ SETTINGS: Mapping[str, Setting] = {
         default="info",
         meaning="the least severe level that is logged",
     ),
+    **OBSERVING,
     **SECURITY,
 }
 

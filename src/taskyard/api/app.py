@@ -32,6 +32,7 @@ from taskyard.api.streams import streams_blueprint
 from taskyard.api.submit import submit_blueprint
 from taskyard.api.tasks import tasks_blueprint
 from taskyard.api.time_limit import TimedQuart
+from taskyard.api.tracing import register_tracing
 from taskyard.api.webhooks import webhooks_blueprint
 from taskyard.api.why import why_blueprint
 from taskyard.api.yard import yard_blueprint
@@ -44,6 +45,7 @@ def create_app(parts: Parts) -> Quart:
     app.asgi_app = fronted(app.asgi_app, parts.pressure, parts.metrics.shed)  # type: ignore[assignment, arg-type, method-assign]
     app.url_map.merge_slashes = False
     register_request_ids(app)
+    register_tracing(app)
     register_measuring(app, parts.metrics)
     register_errors(app)
     register_headers(app)

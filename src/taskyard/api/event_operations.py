@@ -11,6 +11,7 @@ from taskyard.api.operation import (
     SOUGHT,
     TEXT,
     TIME,
+    TRACE,
     UNREADABLE,
     Json,
     Operation,
@@ -51,6 +52,7 @@ EVENT_OPERATIONS: tuple[Operation, ...] = (
         whole_tenant=True,
         tag="Events",
         summary="Send CloudEvents",
+        headers=TRACE,
         description="HTTP binding of CloudEvents 1.0: binary mode (attributes in `ce-` headers, "
         "the data as JSON body), structured mode, or a batch of up to 1,000. Events and their "
         "tasks are committed together, before the reply. An event that was sent before, by source "

@@ -44,6 +44,14 @@ class Operation:
 
 
 TEXT: Json = {"type": "string"}
+TRACE: tuple[tuple[str, Json, str], ...] = (
+    (
+        "traceparent",
+        TEXT,
+        "W3C Trace Context: the span that this belongs to. Ignored if not valid.",
+    ),
+    ("tracestate", TEXT, "What goes along with it."),
+)
 SOUGHT: Json = {**TEXT, "pattern": r"^[^\u0000]*$"}  # Postgres holds no NUL
 PATTERN: Json = {  # core/topics.py
     **TEXT,

@@ -16,6 +16,7 @@ from taskyard.api.operation import (
     SOUGHT,
     TEXT,
     TIME,
+    TRACE,
     UNREADABLE,
     WAIT,
     Operation,
@@ -55,7 +56,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Idempotency-Key it may be sent again: the same request gets the same reply, with the "
         "header `Idempotency-Replayed: true`; another request gets 422. With `Prefer: wait=N` the "
         "reply is 200 with the whole task if that ends in time.",
-        headers=(IDEMPOTENCY_KEY, _PREFER),
+        headers=(IDEMPOTENCY_KEY, _PREFER, *TRACE),
         body={JSON: Submission},
         example={
             "type": "image.thumbnail",
@@ -113,7 +114,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "NDJSON has one task on a line. An item may have an `idempotency_key`; with an "
         "Idempotency-Key header `K`, item number i, from 0, without one of its own has the key "
         "`K/i`. `Idempotency-Replayed: true` says that every accepted item was accepted before.",
-        headers=(IDEMPOTENCY_KEY,),
+        headers=(IDEMPOTENCY_KEY, *TRACE),
         body={JSON: views.Batch, "application/x-ndjson": TEXT},
         example={"tasks": [{"type": "table.summarize", "args": {"source": "inputs/airports.csv"}}]},
         status=202,

@@ -104,6 +104,7 @@ def task_view(task: Task, place: PlaceView | None = None) -> TaskView:
         finished_at=task.finished_at,
         notify_url=task.notify_url,
         finish_by=task.finish_by,
+        trace_id=task.trace_id,
         place=place,
         links=links(task_id),
     )

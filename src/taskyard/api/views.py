@@ -42,7 +42,7 @@ class Progress(msgspec.Struct, kw_only=True):
 
 
 class TaskView(msgspec.Struct, kw_only=True):
-    """A task as it stands; `place` once it has waited for a second."""
+    """A task as it stands; `place` once it has waited for a second, `trace_id` if it is traced."""
 
     id: str
     type: str
@@ -72,6 +72,7 @@ class TaskView(msgspec.Struct, kw_only=True):
     finished_at: datetime | None
     notify_url: str | None
     finish_by: datetime | None
+    trace_id: str | None
     place: PlaceView | None
     links: dict[str, str]
 

@@ -16,6 +16,7 @@ import structlog
 
 from taskyard import logs, notify
 from taskyard.bootstrap.identity import open_identity
+from taskyard.bootstrap.observing import traced
 from taskyard.bootstrap.process import beside, settle
 from taskyard.bootstrap.surroundings import issuers, key_pepper, key_ring, routing, settings
 from taskyard.core.errors import StorageUnavailable
@@ -59,6 +60,7 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
     metrics = ProcessMetrics(Path(shared) if shared else None)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
+        stack.enter_context(traced(given, "api"))
         url, ring = given.database_url, key_ring(given)
         pool = await enter(open_pool(url, name="api", size=_CONNECTIONS, ring=ring))
         publisher = await enter(open_publisher(given.amqp_url, exchange_name(given.prefix)))
@@ -102,10 +104,10 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
             **await enter(open_identity(given, pool)),
             webhooks=webhook_policy(given),
         )
-        yield with_dashboard(parts, encrypted=ring.active is not None)
+        yield with_dashboard(parts, encrypted=ring.active is not None, trace_url=given.trace_url)
 
 
-def with_dashboard(parts: "Parts", *, encrypted: bool) -> "Parts":
+def with_dashboard(parts: "Parts", *, encrypted: bool, trace_url: str | None = None) -> "Parts":
     """Return the parts with the dashboard's pages, where people may log in."""
     from taskyard.api.errors import STATUS
     from taskyard.services.why import Yard as WhyYard
@@ -126,6 +128,7 @@ def with_dashboard(parts: "Parts", *, encrypted: bool) -> "Parts":
             publisher=parts.publisher,
         ),
         encrypted=encrypted,
+        trace_url=trace_url,
     )
     return replace(parts, pages=(*parts.pages, dashboard_blueprint(yard, parts.sessions, STATUS)))
 

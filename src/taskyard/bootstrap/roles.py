@@ -9,6 +9,7 @@ import structlog
 
 from taskyard import notify
 from taskyard.bootstrap.api import follow_task_types
+from taskyard.bootstrap.observing import traced
 from taskyard.bootstrap.process import beside, settle
 from taskyard.bootstrap.surroundings import key_ring, routing
 from taskyard.core.errors import Misconfigured
@@ -36,6 +37,7 @@ async def run_dispatcher(given: Settings) -> None:
 
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
+        stack.enter_context(traced(given, "dispatcher"))
         size, ring = _DISPATCHER_CONNECTIONS, key_ring(given)
         pool = await enter(open_pool(given.database_url, name="dispatcher", size=size, ring=ring))
         publisher = await enter(open_publisher(given.amqp_url, exchange_name(given.prefix)))
@@ -85,6 +87,7 @@ async def run_ingest(given: Settings) -> None:
     table, catalog = routing(given), Catalog()
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
+        stack.enter_context(traced(given, "ingest"))
         size, ring = _INGEST_CONNECTIONS, key_ring(given)
         pool = await enter(open_pool(given.database_url, name="ingest", size=size, ring=ring))
         await enter(beside(follow_task_types(given, catalog, pool), name="task types"))
@@ -147,4 +150,5 @@ def run_worker(given: Settings, pool_name: str) -> int:
         notify.ready()
 
     drain = min(pool.drain, given.longest_drain).total_seconds()
-    return serve(app, pool, name=name, amqp_url=given.amqp_url, drain=drain, on_ready=on_ready)
+    with traced(given, f"worker {pool.name}"):
+        return serve(app, pool, name=name, amqp_url=given.amqp_url, drain=drain, on_ready=on_ready)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import aiormq
 
 from taskyard.broker.publisher import PERSISTENT, Message
+from taskyard.core.trace import TraceContext
 
 ATTRIBUTE = "cloudEvents_"
 JSON = "application/json"
@@ -18,7 +19,7 @@ JSON = "application/json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudEvent:
-    """An event, with its data as JSON text."""
+    """An event, with its data as JSON text; `trace` goes by the extension Distributed Tracing."""
 
     id: str
     source: str
@@ -26,6 +27,7 @@ class CloudEvent:
     subject: str
     time: datetime
     data: bytes
+    trace: TraceContext | None = None
 
 
 def lifecycle_exchange(prefix: str) -> str:
@@ -42,6 +44,7 @@ def message_of(event: CloudEvent) -> Message:
         "type": event.type,
         "subject": event.subject,
         "time": event.time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        **(event.trace.headers if event.trace else {}),
     }
     properties = aiormq.spec.Basic.Properties(
         headers={ATTRIBUTE + name: value for name, value in attributes.items()},

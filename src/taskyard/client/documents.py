@@ -80,6 +80,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime | None
     notify_url: str | None
     finish_by: datetime | None
+    trace_id: str | None = None
     place: Place | None
     links: dict[str, str]
 

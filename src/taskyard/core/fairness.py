@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from taskyard.core.principal import TenantId
 from taskyard.core.routing import HIGHEST_PRIORITY
 from taskyard.core.task import TaskId
+from taskyard.core.trace import TraceContext
 from taskyard.core.wakeup import WakeUp
 
 
@@ -30,6 +31,7 @@ class Waiting:
     attempt: int
     waited: float
     cost: float = 1.0
+    trace: TraceContext | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,9 +118,15 @@ def choose(
         turn, virtual_time = turns[tenant], max(virtual_time, start)
         task = turn.take(ageing, parts=parts)
         spent[tenant] = turn.spent
-        chosen.append(WakeUp(id=task.id, type=task.type, priority=-lowest, attempt=task.attempt))
+        chosen.append(_wakeup(task, priority=-lowest))
         if turn.unknown:
             break
         if turn.lines:
             heapq.heappush(queue, (-turn.level(ageing), turn.spent, tenant))
     return Choice(wakeups=tuple(chosen), spent=spent, virtual_time=virtual_time)
+
+
+def _wakeup(task: Waiting, *, priority: int) -> WakeUp:
+    return WakeUp(
+        id=task.id, type=task.type, priority=priority, attempt=task.attempt, trace=task.trace
+    )

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from taskyard.core.principal import TenantId
 from taskyard.core.task import TaskId
+from taskyard.core.trace import TraceContext
 
 LeaseToken = NewType("LeaseToken", UUID)
 
@@ -15,7 +16,8 @@ class Lease:
     """A claimed attempt: what to run, and the token that every later write must show.
 
     `errors` counts the earlier attempts that ended in an error; `seconds_left` is the time to the
-    task's deadline, if it has one. `args` are as they are stored, maybe sealed.
+    task's deadline, if it has one. `args` are as they are stored, maybe sealed. `waited` is the
+    time in seconds since its wake-up could be taken; `trace` is where its spans belong.
     """
 
     id: TaskId
@@ -28,3 +30,5 @@ class Lease:
     seconds_left: float | None
     priority: int
     args: Any
+    waited: float = 0.0
+    trace: TraceContext | None = None

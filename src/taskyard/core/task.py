@@ -8,6 +8,7 @@ from uuid import UUID
 from taskyard.core.idempotency import KeyedRequest
 from taskyard.core.principal import DEFAULT_TENANT, TenantId
 from taskyard.core.states import State
+from taskyard.core.trace import TraceContext
 
 TaskId = NewType("TaskId", UUID)
 
@@ -22,7 +23,7 @@ class NewTask:
     while the process that stored the row publishes it itself. The end of a `watched` task is
     notified, and `notify_url` is told of it. To be done by
     `finish_by`, it must start by `start_by`. A key may be forgotten `key_life` seconds after the
-    task was due.
+    task was due. Its spans belong below `trace`.
     """
 
     id: TaskId
@@ -46,6 +47,7 @@ class NewTask:
     start_by: datetime | None = None
     keyed: KeyedRequest | None = None
     key_life: float = 0.0
+    trace: TraceContext | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,3 +109,4 @@ class Task:
     finished_at: datetime | None
     notify_url: str | None
     finish_by: datetime | None
+    trace_id: str | None

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from taskyard.core.task import TaskId
+from taskyard.core.trace import TraceContext
 
 
 class Confirm(StrEnum):
@@ -21,9 +22,11 @@ class WakeUp:
 
     `attempt` is how often the task had run when it was taken to be published: the mark that the
     broker confirmed it must not hit a task that has run since and waits for another wake-up.
+    `trace` is where its publishing is told of; it is not in the message.
     """
 
     id: TaskId
     type: str
     priority: int
     attempt: int = 0
+    trace: TraceContext | None = None

@@ -5,13 +5,15 @@ Any number may run: a delivery is leased while it is sent. Who dies leaves it to
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import structlog
 
+from taskyard import tracing
 from taskyard.core.errors import (
     EncryptionKeyMissing,
     Misconfigured,
@@ -26,6 +28,7 @@ from taskyard.stopping import end
 from taskyard.storage import deliveries, webhooks
 from taskyard.storage.deliveries import DeliveryState, Due, Finish
 from taskyard.storage.pool import Pool, borrowed
+from taskyard.tracing import Attributes
 
 log = structlog.get_logger(__name__)
 
@@ -95,13 +98,35 @@ class Sender:
                 return Answer(fault=f"its URL may not be called: it {problem}")
             body, headers = signed(due, policy=self._policy, now=datetime.now(UTC))
             headers["User-Agent"] = self._user_agent
-            return await self._poster.post(due.url, body.encode(), headers)
+            return await self._post(due, body.encode(), headers)
         except (EncryptionKeyMissing, SealBroken, Misconfigured) as error:
             log.error("a delivery cannot be made", delivery=due.id, error=error.detail)
             return Answer(fault=error.detail)
         except Exception as error:
             log.exception("an attempt failed in an unforeseen way", delivery=due.id)
             return Answer(fault=f"a fault of ours: {type(error).__name__}")
+
+    async def _post(self, due: Due, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Send, with the task's trace if it has one."""
+        if due.trace is None:
+            return await self._poster.post(due.url, body, headers)
+        about: Attributes = {
+            "http.request.method": "POST",
+            "server.address": urlsplit(due.url).hostname or "",
+            "taskyard.delivery.id": str(due.id),
+            "taskyard.task.id": str(due.task_id),
+            "taskyard.attempt": due.attempts + 1,
+        }
+        name = f"webhook {due.event}"
+        with tracing.span(name, parent=due.trace, kind="client", attributes=about):
+            trace = tracing.here() or due.trace
+            answer = await self._poster.post(due.url, body, {**headers, **trace.headers})
+            if answer.status is None:
+                tracing.mark({}, fault="no-answer")
+            else:
+                fault = str(answer.status) if answer.status >= 400 else None
+                tracing.mark({"http.response.status_code": answer.status}, fault=fault)
+        return answer
 
     async def _finish(self, due: Due, answer: Answer, verdict: Verdict) -> None:
         async with borrowed(self._pool) as connection, connection.transaction():

@@ -4,10 +4,12 @@ The API dispatches the rows it has just stored while the window of their pool ha
 fresh.py), the dispatcher all that is left (services/fill.py).
 """
 
+import time
 from collections.abc import Sequence
 
 import structlog
 
+from taskyard import tracing
 from taskyard.broker.publisher import Publisher
 from taskyard.core.task import TaskId
 from taskyard.core.wakeup import Confirm, WakeUp
@@ -20,9 +22,33 @@ log = structlog.get_logger(__name__)
 async def dispatch(wakeups: Sequence[WakeUp], *, publisher: Publisher, pool: Pool) -> None:
     """Publish wake-ups that this process holds, and record what the broker said."""
     if wakeups:
-        confirms = await publisher.publish(wakeups)
+        confirms = await publish(wakeups, publisher)
         async with borrowed(pool) as connection:
             await record(connection, wakeups, confirms)
+
+
+async def publish(wakeups: Sequence[WakeUp], publisher: Publisher) -> list[Confirm]:
+    """Publish wake-ups; return in order what the broker said, and tell of it in their traces."""
+    began = time.time_ns()
+    confirms = await publisher.publish(wakeups)
+    ended = time.time_ns()
+    for wakeup, confirm in zip(wakeups, confirms, strict=True):
+        if wakeup.trace is not None:
+            tracing.record(
+                f"publish {wakeup.type}",
+                parent=wakeup.trace,
+                start=began,
+                end=ended,
+                kind="producer",
+                attributes={
+                    "messaging.system": "rabbitmq",
+                    "messaging.operation.name": "publish",
+                    "messaging.operation.type": "send",
+                    "taskyard.task.id": str(wakeup.id),
+                    "taskyard.confirm": confirm,
+                },
+            )
+    return confirms
 
 
 async def record(

@@ -16,7 +16,7 @@ from taskyard.core.window import (
     smoothed_rate,
     window_size,
 )
-from taskyard.services.dispatch import record
+from taskyard.services.dispatch import publish, record
 from taskyard.storage import windows
 from taskyard.storage.pool import AsyncConnection, borrowed
 from taskyard.storage.pool import Pool as ConnectionPool
@@ -71,7 +71,7 @@ class Filler:
             size = _next_size(pool, taken, rate)
             room = min(_AT_ONCE, size - taken.queued)
             choice = await self._choose(connection, pool, room=room, since=taken.virtual_time)
-            confirms = await self._publisher.publish(choice.wakeups)
+            confirms = await publish(choice.wakeups, self._publisher)
             await record(connection, choice.wakeups, confirms)
             if choice.spent:
                 await windows.keep_shares(connection, pool.name, choice.spent)

@@ -59,7 +59,8 @@ class FreshWakeUps:
         """Publish soon what is due and held for us; wake the dispatcher for the rest."""
         for new, accepted in stored:
             if accepted.state is State.PENDING and new.hold:
-                self._waiting.append(WakeUp(id=new.id, type=new.type, priority=new.priority))
+                wakeup = WakeUp(id=new.id, type=new.type, priority=new.priority, trace=new.trace)
+                self._waiting.append(wakeup)
             elif accepted.state is not State.PENDING or not self._rooms.is_filled(new.pool):
                 # A date to wait for is news to the dispatcher, however much waits already.
                 self._ring = True

@@ -1,5 +1,6 @@
 """Ingest: take events in, each once, with its tasks in the same transaction."""
 
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -9,6 +10,7 @@ import psycopg
 import structlog
 from uuid_utils.compat import uuid7
 
+from taskyard import tracing
 from taskyard.core.events import (
     KEPT_OF_TOO_LARGE,
     LARGEST_EVENT,
@@ -19,8 +21,10 @@ from taskyard.core.events import (
 )
 from taskyard.core.principal import TenantId
 from taskyard.core.routing import RoutingTable
+from taskyard.core.trace import TraceContext
 from taskyard.services.catalog import Catalog
 from taskyard.services.cloudevents import STRUCTURED, Delivery, read
+from taskyard.services.commits import tell_commit
 from taskyard.services.fire import decide
 from taskyard.services.inbox import Incoming, Intaken, Taken, store
 from taskyard.storage import parked
@@ -58,10 +62,12 @@ class Ingest:
         self, event: Event, *, key: EventKey, now: datetime, hold: float = 0.0
     ) -> Incoming:
         """Return what is to become of an event."""
-        decision = decide(
-            event, tenant=self.tenant, table=self._table, catalog=self._catalog,
-            now=now, hold=hold,
-        )  # fmt: skip
+        with tracing.span(f"event {event.type}", parent=_trace(event), kind="consumer", root=True):
+            decision = decide(
+                event, tenant=self.tenant, table=self._table, catalog=self._catalog,
+                now=now, hold=hold,
+            )  # fmt: skip
+            tracing.mark({"cloudevents.event_id": event.id, "taskyard.event.state": decision.state})
         return Incoming(key=key, event=event, decision=decision)
 
     def _require_user(self, event: Event, delivery: Delivery) -> None:
@@ -86,9 +92,12 @@ class Ingest:
         """
         try:
             async with borrowed(self._pool) as connection, connection.transaction():
-                return await store(connection, given)
+                began = time.time_ns()
+                came = await store(connection, given)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             return await self._take_in_apart(given, error)
+        tell_commit([task for task, _ in came.stored], began=began)
+        return came
 
     async def _take_in_apart(self, given: Sequence[Taken], error: psycopg.Error) -> Intaken:
         if len(given) > 1:
@@ -103,6 +112,14 @@ class Ingest:
         async with borrowed(self._pool) as connection:
             await parked.park(connection, [_refused(given[0], type(error).__name__)])
         return Intaken()
+
+
+def _trace(event: Event) -> TraceContext | None:
+    """Return the trace that an event belongs to: CloudEvents, Distributed Tracing extension."""
+    sent, state = (event.document.get(name) for name in ("traceparent", "tracestate"))
+    if not isinstance(sent, str):
+        return None
+    return tracing.incoming(sent, state if isinstance(state, str) else None)
 
 
 def _refused(taken: Taken, why: str) -> NewParked:

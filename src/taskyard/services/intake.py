@@ -1,6 +1,7 @@
 """Group commit: submissions that arrive together share one INSERT and one wait for the disk."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from taskyard.core.task import Accepted, NewTask, TaskId
 from taskyard.services.admission import Admission
 from taskyard.services.backlog import Backlog
 from taskyard.services.backlog_bounds import NOWHERE
+from taskyard.services.commits import tell_commit
 from taskyard.services.fresh import FreshWakeUps
 from taskyard.stopping import end
 from taskyard.storage import tasks as tasks_table
@@ -129,6 +131,7 @@ class Intake:
             return [OutcomeUnknown("a fault of ours while storing; it was logged")] * len(tasks)
 
     async def _insert(self, tasks: Sequence[NewTask]) -> list[Stored]:
+        began = time.time_ns()
         try:
             async with borrowed(self._pool) as connection:
                 try:
@@ -145,6 +148,7 @@ class Intake:
             log.exception("submissions could not be stored")
             refusal = StorageUnavailable(f"the database refused to store: {type(error).__name__}")
             return [refusal] * len(tasks)
+        tell_commit(tasks, began=began)
         return self._stored(tasks, stored)
 
     def _stored(

@@ -97,6 +97,7 @@ class LifecycleOutlet:
             type=event_name(change),
             subject=str(change.task_id),
             time=change.at,
+            trace=change.trace,
             data=msgspec.json.encode(
                 news_of(change, endings.get(change.position), discreet=self._discreet)
             ),

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from uuid_utils.compat import uuid7
 
+from taskyard import tracing
 from taskyard.core import units
 from taskyard.core.errors import Fault, InvalidRequest, PayloadTooLarge
 from taskyard.core.principal import TenantId
@@ -56,8 +57,9 @@ def prepare(
 ) -> tuple[NewTask, Route]:
     """Check a submission and make the row to store.
 
-    `now` bounds `run_at` only; due and expiry dates are made on the database's clock. Raises
-    InvalidRequest with every faulty field, UnknownTaskType, PayloadTooLarge, InvalidArguments.
+    `now` bounds `run_at` only; due and expiry dates are made on the database's clock. What happens
+    to the task is told below the current span. Raises InvalidRequest with every faulty field,
+    UnknownTaskType, PayloadTooLarge, InvalidArguments.
     """
     faults = list(_faults(wish, now))
     if wish.notify_url is not None and (problem := webhooks.notify_problem(wish.notify_url)):
@@ -91,6 +93,7 @@ def prepare(
         hold=hold,
         notify_url=wish.notify_url,
         finish_by=wish.finish_by,
+        trace=tracing.here(),
     )
     return new, route
 

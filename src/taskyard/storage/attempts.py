@@ -14,6 +14,7 @@ from taskyard.core.principal import TenantId
 from taskyard.core.sealed import Place
 from taskyard.core.states import State
 from taskyard.core.task import Failure, TaskId
+from taskyard.core.trace import trace_of
 from taskyard.storage.failures import sealed_failure
 from taskyard.storage.opened import opened_row
 from taskyard.storage.pool import AsyncConnection, Cursor, ring_of
@@ -117,7 +118,7 @@ def find_claimed(
 
 
 def _lease(task_id: TaskId, task_type: str, token: LeaseToken, row: tuple[Any, ...]) -> Lease:
-    tenant, args, attempt, max_attempts, errors, priority, seconds_left = row
+    tenant, args, attempt, max_attempts, errors, priority, seconds_left, waited, *trace = row
     return Lease(
         id=task_id,
         tenant=tenant,
@@ -129,6 +130,8 @@ def _lease(task_id: TaskId, task_type: str, token: LeaseToken, row: tuple[Any, .
         seconds_left=seconds_left,
         priority=priority,
         args=args,
+        waited=max(0.0, waited),
+        trace=trace_of(*trace),
     )
 
 

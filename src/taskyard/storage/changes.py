@@ -7,6 +7,7 @@ from typing import Any
 from taskyard.core.principal import TenantId
 from taskyard.core.states import State
 from taskyard.core.task import TaskId
+from taskyard.core.trace import TraceContext, trace_of
 from taskyard.storage.opened import HISTORY, opened_row
 from taskyard.storage.pool import AsyncConnection
 from taskyard.storage.sql import queries
@@ -33,6 +34,13 @@ class Change:
     worker: str | None
     reason: str | None
     error: dict[str, Any] | None
+    traceparent: str | None
+    tracestate: str | None
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """Where the spans of the task belong."""
+        return trace_of(self.traceparent, self.tracestate)
 
 
 async def changes_after(connection: AsyncConnection, after: int, *, limit: int) -> list[Change]:

@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 from taskyard.core.principal import TenantId
 from taskyard.core.sealed import Place
 from taskyard.core.task import TaskId
+from taskyard.core.trace import TraceContext, trace_of
 from taskyard.storage.opened import DELIVERY, opened_row
 from taskyard.storage.pool import AsyncConnection, owned_by
 from taskyard.storage.sql import queries
@@ -60,6 +61,15 @@ class Due:
     attempts: int
     secret: bytes | None
     former_secret: bytes | None
+    event: str
+    task_id: TaskId
+    traceparent: str | None
+    tracestate: str | None
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """Where the spans of the task belong."""
+        return trace_of(self.traceparent, self.tracestate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,6 +105,7 @@ def _row(task: NewTask, ring: KeyRing) -> dict[str, Any]:
         "watched": task.watched,
         "notify_url": task.notify_url,
         **_dates(task),
+        **(task.trace.headers if task.trace else {}),
     }
 
 

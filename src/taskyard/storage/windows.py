@@ -9,6 +9,7 @@ from psycopg.rows import class_row
 
 from taskyard.core.fairness import Line, Share, Waiting
 from taskyard.core.principal import TenantId
+from taskyard.core.trace import trace_of
 from taskyard.storage.pool import AsyncConnection
 from taskyard.storage.sql import queries
 
@@ -84,7 +85,12 @@ def _share(weight: float, spent: float | None, idle: float | None) -> Share:
 
 def _waiting(row: Sequence[Any]) -> Waiting:
     return Waiting(
-        id=row[6], type=row[7], attempt=row[8], waited=max(0.0, row[9]), cost=_cost(row[10])
+        id=row[6],
+        type=row[7],
+        attempt=row[8],
+        waited=max(0.0, row[9]),
+        cost=_cost(row[10]),
+        trace=trace_of(row[11], row[12]),
     )
 
 

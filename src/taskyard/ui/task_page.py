@@ -53,6 +53,7 @@ def serve_task(blueprint: Blueprint, yard: Yard) -> None:
             place=life.place,
             why=life.why,
             timeline=timeline_of(life.history, now=now),
+            trace=_trace(yard, life.task),
             args=tree_of(life.task.args),
             result=tree_of(life.task.result),
             ended=life.task.state in TERMINAL,
@@ -79,6 +80,12 @@ async def _read(yard: Yard, wanted: TaskId, now: datetime) -> _Life:
     place = await place_of(yard.pool, found, tenant=tenant, table=yard.table, now=now)
     why = await why_not_running(own(yard.pool), wanted, yard.waits) if _waits(found) else None
     return _Life(task=found, history=history, lines=lines, place=place, why=why)
+
+
+def _trace(yard: Yard, task: Task) -> str | None:
+    if yard.trace_url is None or task.trace_id is None:
+        return None
+    return yard.trace_url.replace("{trace_id}", task.trace_id)
 
 
 def _waits(task: Task) -> bool:

@@ -14,7 +14,8 @@ from taskyard.storage.pool import Pool
 class Yard:
     """Open resources of the API; `waits` is where it is asked why a task is not running.
 
-    `encrypted`: what errors say cannot be sought in the database.
+    `encrypted`: what errors say cannot be sought in the database. `trace_url` is where a trace is
+    shown, with `{trace_id}` in it.
     """
 
     pool: Pool
@@ -24,3 +25,4 @@ class Yard:
     entry: Entry
     waits: WhyYard
     encrypted: bool = False
+    trace_url: str | None = None

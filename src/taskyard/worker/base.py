@@ -21,6 +21,7 @@ import structlog
 from celery.exceptions import Ignore, Reject
 from celery.exceptions import Retry as CeleryRetry
 
+from taskyard import tracing
 from taskyard.core.circumstances import PAUSED
 from taskyard.core.lease import Lease, LeaseToken
 from taskyard.core.limits import Limit
@@ -28,7 +29,7 @@ from taskyard.core.routing_limits import limits_for
 from taskyard.core.sealed import Place
 from taskyard.core.task import Failure, TaskId
 from taskyard.storage import attempts, reconciliation
-from taskyard.worker import permits, signature
+from taskyard.worker import ending, permits, signature, traced
 from taskyard.worker.asyncio_attempt import attempt_here, stoppable, wait
 from taskyard.worker.current import Running, current, running
 from taskyard.worker.outcome import (
@@ -75,12 +76,14 @@ class TaskyardTask(celery.Task):
             return self.run(*args, **kwargs)
         runtime: Runtime = self.app.taskyard
         task_id, limits = TaskId(UUID(self.request.id)), limits_for(runtime.table, self.name)
+        began = time.time_ns()
         lease = self._claimed(runtime, task_id, limits)
         if isinstance(lease, Deferred):
             raise Ignore  # it waits in the line of a limit
         if lease is None:
             _spend(runtime, task_id, self.name)
             raise Ignore
+        traced.claimed(lease, began=began)
         self.request.retries = lease.errors
         try:
             self._attempt(runtime, lease)
@@ -110,13 +113,18 @@ class TaskyardTask(celery.Task):
             except Interrupted:
                 it.spoken.write()
                 stored = runtime.durably(lambda c: attempts.cancel(c, lease.id, lease.token))
+                if stored:
+                    ending.tell_cancel(time.monotonic() - claimed_at)
             except Exception as error:
                 it.effects.undo()
                 it.spoken.write()
                 took = time.monotonic() - claimed_at
                 overdue = lease.seconds_left is not None and took >= lease.seconds_left
-                self._conclude(runtime, lease, error, overdue=overdue)
+                self._conclude(runtime, lease, error, took=took, overdue=overdue)
                 raise
+            else:
+                if stored:
+                    ending.tell_success(time.monotonic() - claimed_at)
         if not stored:
             _discard(lease)
 
@@ -131,15 +139,18 @@ class TaskyardTask(celery.Task):
             result = encode(result)
         it.spoken.write()
         try:
-            if it.effects.are_sync:
-                return _committed(it, result)
-            if it.runtime.group is not None:
-                return it.runtime.answer(it.runtime.group.finish(it.lease, result))
-            return it.runtime.durably(lambda c: attempts.finish(c, it.lease, result))
+            with tracing.span("finish"):
+                if it.effects.are_sync:
+                    return _committed(it, result)
+                if it.runtime.group is not None:
+                    return it.runtime.answer(it.runtime.group.finish(it.lease, result))
+                return it.runtime.durably(lambda c: attempts.finish(c, it.lease, result))
         except psycopg.DataError as error:  # NUL in a string, a number beyond numeric
             raise _unusable(error) from None
 
-    def _conclude(self, runtime: Runtime, lease: Lease, error: Exception, *, overdue: bool) -> None:
+    def _conclude(
+        self, runtime: Runtime, lease: Lease, error: Exception, *, took: float, overdue: bool
+    ) -> None:
         """Store that the attempt failed, and what follows; Celery only has to log it."""
         if isinstance(error, Throttled):
             _report(runtime, lease, error)
@@ -166,6 +177,7 @@ class TaskyardTask(celery.Task):
                 assert_never(outcome)
         if not stored:
             _discard(lease)
+        ending.tell_failure(outcome, took)
         if isinstance(outcome, Retried | PutOff):
             raise CeleryRetry(exc=error, when=outcome.delay.total_seconds()) from error
 
@@ -239,7 +251,8 @@ async def _awaited(coroutine: Coroutine[Any, Any, Any], it: Running) -> tuple[bo
         if not it.effects.are_async:
             return None, result
         it.spoken.write()  # with the lease, which ends here
-        return await _committed_async(it, encode(result)), None
+        with tracing.span("finish"):
+            return await _committed_async(it, encode(result)), None
     finally:
         await it.effects.undo_async()
 

@@ -14,6 +14,7 @@ from structlog.contextvars import bound_contextvars
 
 from taskyard.core.lease import Lease
 from taskyard.storage import attempts, memos
+from taskyard.worker import traced
 from taskyard.worker.asyncio_attempt import attempt_here
 from taskyard.worker.effects import Effects, Transaction
 from taskyard.worker.outcome import Interrupted
@@ -187,7 +188,15 @@ def running(runtime: Runtime, lease: Lease) -> Iterator[Running]:
     it = Running(runtime, lease, Effects(runtime, lease), Spoken(runtime, lease))
     token = _running.set(it)
     try:
-        with bound_contextvars(task_id=str(lease.id), task_type=lease.type, attempt=lease.attempt):
+        with (
+            bound_contextvars(
+                task_id=str(lease.id),
+                task_type=lease.type,
+                attempt=lease.attempt,
+                pool=runtime.pool,
+            ),
+            traced.run(lease, runtime.pool),
+        ):
             yield it
     finally:
         _running.reset(token)

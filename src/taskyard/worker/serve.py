@@ -11,6 +11,7 @@ from typing import Any
 import celery
 from celery import signals
 
+from taskyard import tracing
 from taskyard.broker.tls import explained
 from taskyard.core.routing import Pool
 from taskyard.worker.keeper import Keeper
@@ -50,6 +51,8 @@ def serve(
 
     silence = Silence(app.taskyard, pool, amqp_url=amqp_url, queues=queues, on_silence=on_silence)
 
+    signals.worker_process_shutdown.connect(_send_spans, weak=False)
+
     # Logging is ours already; Celery must not set it up again.
     @signals.setup_logging.connect(weak=False)
     def leave_logging_alone(**_: Any) -> None: ...
@@ -88,6 +91,10 @@ def serve(
     if deaf.is_set():
         _begin_anew()
     return int(worker.exitcode or 0)
+
+
+def _send_spans(**_: Any) -> None:
+    tracing.flush()
 
 
 def _explain(record: logging.LogRecord) -> bool:

@@ -14,7 +14,9 @@ WHERE id = %(id)s AND type = %(type)s AND state IN ('pending', 'queued')
   -- there may be no second one.
   AND set_config('synchronous_commit', CASE WHEN at_most_once THEN 'on' ELSE 'off' END, true) > ''
 RETURNING tenant, args, attempt, max_attempts, error_count, priority,
-          extract(epoch FROM deadline_at - now())::double precision;
+          extract(epoch FROM deadline_at - now())::double precision,
+          extract(epoch FROM now() - greatest(due_at, queued_at))::double precision,
+          traceparent, tracestate;
 
 -- name: claim_many
 -- Do as claim does for many tasks at once, each under a token of its own: what cannot be claimed is
@@ -38,12 +40,16 @@ WHERE tasks.id = wanted.id AND tasks.type = wanted.type AND state IN ('pending',
   AND NOT EXISTS (SELECT FROM pool_pauses WHERE pool_pauses.pool = tasks.pool)
   AND (SELECT * FROM waited_for) > ''
 RETURNING tasks.id, lease_token, tenant, args, attempt, max_attempts, error_count, priority,
-          extract(epoch FROM deadline_at - now())::double precision;
+          extract(epoch FROM deadline_at - now())::double precision,
+          extract(epoch FROM now() - greatest(due_at, queued_at))::double precision,
+          traceparent, tracestate;
 
 -- name: find_claimed
 -- What an earlier claim with this token took, whose answer was lost with the connection.
 SELECT tenant, args, attempt, max_attempts, error_count, priority,
-       extract(epoch FROM deadline_at - now())::double precision
+       extract(epoch FROM deadline_at - now())::double precision,
+       extract(epoch FROM started_at - greatest(due_at, queued_at))::double precision,
+       traceparent, tracestate
 FROM tasks WHERE id = %(id)s AND lease_token = %(token)s;
 
 -- name: finish

@@ -4,7 +4,7 @@
 -- The changes behind a position, in order, each with its age in seconds on the database's clock.
 SELECT position, task_id, task_events.tenant, seq, at, extract(epoch FROM now() - at)::double precision AS age,
        type, pool, labels, task_events.state, task_events.generation, task_events.attempt,
-       task_events.worker, task_events.reason, task_events.error
+       task_events.worker, task_events.reason, task_events.error, traceparent, tracestate
 FROM task_events JOIN tasks ON tasks.id = task_id
 WHERE position > %(after)s
 ORDER BY position

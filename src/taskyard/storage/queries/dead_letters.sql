@@ -33,7 +33,7 @@ SELECT cardinality(page.ids) AS matching,
        id, tenant, type, pool, priority, state, reason, args, result, error,
        attempt, max_attempts, generation, error_count, crash_count, progress, labels, worker,
        created_at, due_at, expires_at, deadline_at, cancel_requested_at, queued_at, started_at,
-       finished_at, notify_url, finish_by
+       finished_at, notify_url, finish_by, substr(traceparent, 4, 32) AS trace_id
 FROM page
 JOIN tasks ON id = ANY (page.ids[1:(SELECT max(fitting.tasks) FROM fitting)])
 ORDER BY id DESC;

@@ -48,7 +48,10 @@ LEFT JOIN webhooks AS webhook ON webhook.id = taken.webhook_id
 WHERE delivery.id = chosen.id
 RETURNING delivery.id, delivery.tenant, delivery.webhook_id, coalesce(webhook.url, delivery.url) AS url,
           delivery.body, delivery.attempts, webhook.secret,
-          CASE WHEN webhook.former_until > now() THEN webhook.former_secret END AS former_secret;
+          CASE WHEN webhook.former_until > now() THEN webhook.former_secret END AS former_secret,
+          delivery.event, delivery.task_id,
+          (SELECT traceparent FROM tasks WHERE tasks.id = delivery.task_id) AS traceparent,
+          (SELECT tracestate FROM tasks WHERE tasks.id = delivery.task_id) AS tracestate;
 
 -- name: finish_delivery
 -- What an attempt came to. No row: its lease ran out and another has it.

@@ -6,7 +6,7 @@
 -- column by column, they took the API up to six times as long to write (measured).
 INSERT INTO tasks (id, tenant, type, pool, priority, args, labels, max_attempts, max_crashes, at_most_once,
                    state, due_at, publish_at, expires_at, deadline_at, watched,
-                   notify_url, finish_by, start_by, boost_at)
+                   notify_url, finish_by, start_by, boost_at, traceparent, tracestate)
 SELECT id, tenant, type, pool, priority, args, labels, max_attempts, max_crashes,
        at_most_once,
        CASE WHEN due_at > now() THEN 'scheduled' ELSE 'pending' END,
@@ -16,7 +16,8 @@ SELECT id, tenant, type, pool, priority, args, labels, max_attempts, max_crashes
        now() + deadline * interval '1 second',
        watched,
        notify_url,
-       finish_by, start_by, now() + (start_by - now()) / 2
+       finish_by, start_by, now() + (start_by - now()) / 2,
+       traceparent, tracestate
 FROM (
     SELECT *, coalesce(run_at, now() + coalesce(delay, 0) * interval '1 second') AS due_at
     FROM json_to_recordset(%(rows)s::json) AS given (
@@ -24,7 +25,7 @@ FROM (
         max_attempts integer, max_crashes integer, at_most_once boolean, delay double precision,
         run_at timestamptz, expires_in double precision, deadline double precision,
         hold double precision, watched boolean, notify_url text,
-        finish_by timestamptz, start_by timestamptz)
+        finish_by timestamptz, start_by timestamptz, traceparent text, tracestate text)
 ) AS submitted
 ON CONFLICT (id) DO NOTHING
 RETURNING id, state, created_at, due_at;
@@ -40,7 +41,7 @@ WITH submitted AS (
         max_attempts integer, max_crashes integer, at_most_once boolean, delay double precision,
         run_at timestamptz, expires_in double precision, deadline double precision,
         hold double precision, watched boolean, notify_url text,
-        finish_by timestamptz, start_by timestamptz,
+        finish_by timestamptz, start_by timestamptz, traceparent text, tracestate text,
         key_tenant text, key text, request_hash bytea, key_life double precision)
 ), taken AS (
     INSERT INTO idempotency_keys (tenant, key, request_hash, task_id, pool, priority, state,
@@ -57,7 +58,7 @@ WITH submitted AS (
 )
 INSERT INTO tasks (id, tenant, type, pool, priority, args, labels, max_attempts, max_crashes, at_most_once,
                    state, due_at, publish_at, expires_at, deadline_at, watched,
-                   notify_url, finish_by, start_by, boost_at)
+                   notify_url, finish_by, start_by, boost_at, traceparent, tracestate)
 SELECT id, tenant, type, pool, priority, args, labels, max_attempts, max_crashes,
        at_most_once,
        CASE WHEN due_at > now() THEN 'scheduled' ELSE 'pending' END,
@@ -67,7 +68,8 @@ SELECT id, tenant, type, pool, priority, args, labels, max_attempts, max_crashes
        now() + deadline * interval '1 second',
        watched,
        notify_url,
-       finish_by, start_by, now() + (start_by - now()) / 2
+       finish_by, start_by, now() + (start_by - now()) / 2,
+       traceparent, tracestate
 FROM submitted
 WHERE key IS NULL OR id IN (SELECT task_id FROM taken)
 ON CONFLICT (id) DO NOTHING
@@ -82,7 +84,7 @@ SELECT id, state, created_at, due_at FROM tasks WHERE id = ANY (%(ids)s);
 SELECT id, tenant, type, pool, priority, state, reason, args, result, error, attempt,
        max_attempts, generation, error_count, crash_count, progress, labels, worker, created_at,
        due_at, expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at,
-       notify_url, finish_by
+       notify_url, finish_by, substr(traceparent, 4, 32) AS trace_id
 FROM tasks
 WHERE id = %(id)s AND tenant = %(tenant)s
   AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s);
@@ -110,7 +112,7 @@ SELECT cardinality(page.ids) AS matching,
        id, tenant, type, pool, priority, state, reason, args, result, error,
        attempt, max_attempts, generation, error_count, crash_count, progress, labels, worker,
        created_at, due_at, expires_at, deadline_at, cancel_requested_at, queued_at, started_at,
-       finished_at, notify_url, finish_by
+       finished_at, notify_url, finish_by, substr(traceparent, 4, 32) AS trace_id
 FROM page
 JOIN tasks ON id = ANY (page.ids[1:(SELECT max(fitting.tasks) FROM fitting)])
 ORDER BY id DESC;

@@ -13,5 +13,5 @@ WHERE id = %(id)s AND tenant = %(tenant)s AND NOT watched AND finished_at IS NUL
 SELECT id, tenant, type, pool, priority, state, reason, args, result, error, attempt,
        max_attempts, generation, error_count, crash_count, progress, labels, worker, created_at,
        due_at, expires_at, deadline_at, cancel_requested_at, queued_at, started_at, finished_at,
-       notify_url, finish_by
+       notify_url, finish_by, substr(traceparent, 4, 32) AS trace_id
 FROM tasks WHERE id = ANY (%(ids)s) AND finished_at IS NOT NULL;

@@ -60,7 +60,7 @@ JOIN pool_windows AS windows ON windows.pool = %(pool)s
 LEFT JOIN tenant_shares AS shares ON shares.pool = %(pool)s AND shares.tenant = lines.tenant
 LEFT JOIN LATERAL (
     SELECT id, tasks.type, attempt, extract(epoch FROM now() - due_at)::double precision,
-           coalesce(run_times.mean / nullif(windows.run_mean, 0), 1)
+           coalesce(run_times.mean / nullif(windows.run_mean, 0), 1), traceparent, tracestate
     FROM tasks
     LEFT JOIN run_times ON run_times.pool = tasks.pool AND run_times.type = tasks.type
     WHERE state = 'pending'

@@ -7,6 +7,7 @@ from kombu.asynchronous import get_event_loop
 from taskyard import task
 from taskyard.worker.queues import PoolConsumers
 from tinytasks.passage import stay
+from tinytasks.spans import own_span
 
 
 @task("calm.add")
@@ -31,3 +32,9 @@ def deafen() -> None:
 def pass_through(path: str, seconds: float) -> None:
     """Write down when it began and ended: a test counts what ran at once."""
     stay(path, seconds)
+
+
+@task("calm.traced")
+def traced() -> str:
+    """Do a part of the work in a span of its own."""
+    return own_span()

@@ -11,6 +11,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from taskyard import Interrupted, Permanent, Retry, Throttled, current, task
 from tinytasks.passage import stay
+from tinytasks.spans import own_span
 
 
 @task("quick.echo")
@@ -292,3 +293,15 @@ def overdo() -> int:
     except LookupError:
         return current.attempt
     return 0
+
+
+@task("quick.traced")
+def traced() -> str:
+    """Do a part of the work in a span of its own."""
+    return own_span()
+
+
+@task("quick.traced_async")
+async def traced_async() -> str:
+    """The same in a coroutine."""
+    return own_span()
