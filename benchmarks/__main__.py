@@ -38,24 +38,35 @@ def main(
     # As Ctrl-C does, so that everything is stopped; worker processes may stand still just then.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     plan = Plan.short() if quick else Plan.full()
-    found = bench(
-        plan if rounds is None else replace(plan, rounds=rounds),
-        folder=folder,
-        wanted=only or (),
-        api_workers=api_workers,
-        say=lambda text: _stderr.print(text, markup=False),
-    )
-    report.write(folder, found)
-    _show(found, markdown=markdown)
+    found = report.Findings(report.conditions())
+    try:
+        bench(
+            plan if rounds is None else replace(plan, rounds=rounds),
+            folder=folder,
+            wanted=only or (),
+            api_workers=api_workers,
+            say=lambda text: _stderr.print(text, markup=False),
+            found=found,
+        )
+    except KeyboardInterrupt:
+        _stderr.print("stopped; what was measured until then:")
+        raise typer.Exit(130) from None
+    finally:
+        if found.comparisons or found.sheets:
+            report.write(folder, found)
+            _show(found, markdown=markdown)
 
 
 def _show(found: report.Findings, *, markdown: bool) -> None:
     # Not a terminal: no reason to fold the table into 80 columns.
     console = Console(width=None if sys.stdout.isatty() else 200)
     if markdown:
-        console.print(report.markdown(found.comparisons), markup=False, soft_wrap=True)
-    else:
+        console.print(report.markdown(found), markup=False, soft_wrap=True)
+        return
+    if found.comparisons:
         console.print(report.table(found.comparisons))
+    for sheet in found.sheets:
+        console.print(report.sheet_table(sheet))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """How the tasks of a peer are counted, without asking its front or its workers."""
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, LiteralString, Protocol
@@ -96,7 +96,7 @@ class ResultBooks:
     waiting: TalliedBooks
     database: psycopg.Connection[Any]
     table: ResultTable
-    removed: int = field(default=0)
+    removed: int = 0
 
     def unfinished(self) -> int:
         """Count what was taken, is not purged and has no result."""
@@ -113,12 +113,12 @@ class ResultBooks:
         return at
 
     def clear(self) -> None:
-        """Empty the queue and the table."""
+        """Empty the queue and the table, but for rows that a stopped worker has locked."""
         self.waiting.clear()
-        with self.database.transaction():  # what is stored meanwhile waits, and is not forgotten
-            self.database.execute(f"LOCK TABLE {self.table.name}")
-            self.removed += self.succeeded()
-            self.database.execute(f"TRUNCATE {self.table.name}")
+        name, condition = self.table.name, self.table.is_result
+        free = f"SELECT id FROM {name} WHERE {condition} FOR UPDATE SKIP LOCKED"
+        self.removed += self.database.execute(f"DELETE FROM {name} WHERE id IN ({free})").rowcount
+        self.database.execute(f"VACUUM {name}")
 
     def _value(self, expression: LiteralString) -> Any:
         row = self.database.execute(f"SELECT {expression} FROM {self.table.name}").fetchone()
@@ -145,14 +145,18 @@ class ProcrastinateBooks:
         return at
 
     def clear(self) -> None:
-        """Remove every row."""
-        self.database.execute("TRUNCATE procrastinate_jobs, procrastinate_events")
+        """Remove every row, but for those that a stopped worker has locked."""
+        self.database.execute(_REMOVE)
+        self.database.execute("VACUUM procrastinate_jobs, procrastinate_events")
 
     def _value(self, query: LiteralString) -> Any:
         row = self.database.execute(query).fetchone()
         return row[0] if row else None
 
 
+_REMOVE = """
+DELETE FROM procrastinate_jobs WHERE id IN (
+    SELECT id FROM procrastinate_jobs WHERE status <> 'doing' FOR UPDATE SKIP LOCKED)"""
 _UNFINISHED = "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')"
 _SUCCEEDED = "SELECT count(*) FROM procrastinate_jobs WHERE status = 'succeeded'"
 _LAST_AT = "SELECT max(at) FROM procrastinate_events WHERE type = 'succeeded'"

@@ -18,8 +18,8 @@ from benchmarks.measure import Case, Contender, Match
 from benchmarks.systems import Gateway, System
 from benchmarks.yard import ASYNCIO, THREADS, Yard
 
-_PEERS = ("flask", "celery", "taskiq", "procrastinate", "dramatiq")
-_WITH_RESULTS = _PEERS[:-1]
+PEERS = ("flask", "celery", "taskiq", "procrastinate", "dramatiq")
+_WITH_RESULTS = PEERS[:-1]
 _KIB = "x" * 1024
 
 S = TypeVar("S", bound=System)
@@ -61,12 +61,13 @@ class Plan:
 def _contenders(
     case: Case[Gateway], yard: Yard, peers: Sequence[str], aims: Aims
 ) -> Iterator[Contender]:
-    yield _contender(case, yard.ours(), {})
+    yield contender(case, yard.ours(), {})
     for key in peers:
-        yield _contender(case, yard.peer(key), aims.get(key, {}))
+        yield contender(case, yard.peer(key), aims.get(key, {}))
 
 
-def _contender(case: Case[S], system: S, aims: Mapping[str, float]) -> Contender:
+def contender(case: Case[S], system: S, aims: Mapping[str, float]) -> Contender:
+    """Return a system that does the work of a case."""
     return Contender(system.name, partial(case.measure, system), aims)
 
 
@@ -90,14 +91,14 @@ def _submit(yard: Yard, plan: Plan, *, connections: int) -> Match:
         yard,
         Contender(quart.name, empty, {"accepted": 0.5}),
         Contender(publishing.name, lambda: (publishing.per_second(plan.seconds),)),
-        peers=_PEERS,
+        peers=PEERS,
         aims={"flask": {"accepted": 2.0}},
     )
 
 
 def _submit_payload(yard: Yard, plan: Plan, *, kib: int) -> Match:
     case = SubmitOnly(seconds=plan.seconds, data=_KIB * kib)
-    return _match(case, yard, peers=_PEERS, aims={})
+    return _match(case, yard, peers=PEERS, aims={})
 
 
 def _batches(yard: Yard, plan: Plan) -> Match:
@@ -105,12 +106,12 @@ def _batches(yard: Yard, plan: Plan) -> Match:
     raw = Contender(
         insert.name, lambda: (insert.per_second(rows=case.size, statements=case.batches),)
     )
-    return _match(case, yard, raw, peers=_PEERS, aims={})
+    return _match(case, yard, raw, peers=PEERS, aims={})
 
 
 def _sustained(yard: Yard, plan: Plan) -> Match:
     aims = {"flask": {"finished": 1.5}, "celery": {"finished": 5.0}}
-    return _match(Sustained(seconds=plan.sustained), yard, peers=_PEERS, aims=aims)
+    return _match(Sustained(seconds=plan.sustained), yard, peers=PEERS, aims=aims)
 
 
 def _latency(yard: Yard, plan: Plan, *, kib: int = 0) -> Match:
@@ -127,14 +128,14 @@ def _latency_half(yard: Yard, plan: Plan) -> Match:
 
 def _drain(yard: Yard, plan: Plan) -> Match:
     case = Drain(tasks=plan.drained)
-    alone = _contender(case, yard.celery_alone("prefork"), {"finished": 0.65})
-    return _match(case, yard, alone, peers=_PEERS, aims={"celery": {"finished": 5.0}})
+    alone = contender(case, yard.celery_alone("prefork"), {"finished": 0.65})
+    return _match(case, yard, alone, peers=PEERS, aims={"celery": {"finished": 5.0}})
 
 
 def _drain_threads(yard: Yard, plan: Plan) -> Match:
     case = Drain(tasks=plan.drained, of="4 threads")
     ours, alone = yard.ours().of(THREADS), yard.celery_alone("threads")
-    return Match(case.title, case.metrics, [_contender(case, each, {}) for each in (ours, alone)])
+    return Match(case.title, case.metrics, [contender(case, each, {}) for each in (ours, alone)])
 
 
 def _drain_asyncio(yard: Yard, plan: Plan) -> Match | None:
@@ -142,9 +143,9 @@ def _drain_asyncio(yard: Yard, plan: Plan) -> Match | None:
         return None
     case = Drain(tasks=plan.drained, of=f"asyncio, {ASYNCIO.concurrency} at once in one process")
     contenders = [
-        _contender(case, yard.ours().of(ASYNCIO), {}),
-        _contender(case, yard.celery_alone("threads"), {"finished": 1.0}),
-        _contender(case, yard.peer("taskiq"), {}),
+        contender(case, yard.ours().of(ASYNCIO), {}),
+        contender(case, yard.celery_alone("threads"), {"finished": 1.0}),
+        contender(case, yard.peer("taskiq"), {}),
     ]
     return Match(case.title, case.metrics, contenders)
 

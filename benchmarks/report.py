@@ -20,12 +20,23 @@ _OUR_VERSIONS = ("taskyard", "celery", "quart", "granian", "psycopg", "aio-pika"
 _HEADINGS = ("case", "metric", "ours", "peer", "ratio", "peer is", "target")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """Figures that are compared with nobody's. Units stand in the columns' names."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    note: str
+
+
 @dataclass(slots=True)
 class Findings:
     """What a run has found, and under which conditions."""
 
     conditions: dict[str, Any]
     comparisons: list[Comparison] = field(default_factory=list)
+    sheets: list[Sheet] = field(default_factory=list)
 
 
 def table(comparisons: Sequence[Comparison]) -> Table:
@@ -41,10 +52,36 @@ def table(comparisons: Sequence[Comparison]) -> Table:
     return shown
 
 
-def markdown(comparisons: Sequence[Comparison]) -> str:
-    """Return the same table for the documentation."""
-    rows = [_HEADINGS, ["---"] * len(_HEADINGS), *map(_cells, comparisons)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+def markdown(found: Findings) -> str:
+    """Return everything for the documentation."""
+    parts = [_lines(_HEADINGS, list(map(_cells, found.comparisons)))] if found.comparisons else []
+    for sheet in found.sheets:
+        rows = [list(map(_cell, row)) for row in sheet.rows]
+        parts.append(f"{sheet.title}:\n\n{_lines(sheet.columns, rows)}\n\n{sheet.note}")
+    return "\n\n".join(parts)
+
+
+def sheet_table(sheet: Sheet) -> Table:
+    """Return a sheet as it is shown at the end of a run."""
+    shown = Table(*sheet.columns, title=sheet.title, caption=sheet.note)
+    for row in sheet.rows:
+        shown.add_row(*map(_cell, row))
+    return shown
+
+
+def _lines(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    every = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in every)
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case float():
+            return f"{value:,.0f}" if value >= 100 else f"{value:,.2f}"
+        case int():
+            return f"{value:,}"
+        case _:
+            return str(value)
 
 
 def conditions() -> dict[str, Any]:
@@ -69,14 +106,18 @@ def write(folder: Path, findings: Findings) -> None:
     """Write bench.json, with every value of every round, and bench.md."""
     folder.mkdir(parents=True, exist_ok=True)
     on = findings.conditions
-    content = {**on, "comparisons": [*map(_as_json, findings.comparisons)]}
+    content = {
+        **on,
+        "comparisons": [*map(_as_json, findings.comparisons)],
+        "sheets": [*map(dataclasses.asdict, findings.sheets)],
+    }
     (folder / "bench.json").write_text(json.dumps(content, indent=2) + "\n")
     versions = ", ".join(f"{name} {each}" for name, each in on["versions"].items())
     head = (
         f"Measured on {on['measured_at']} by `{on['command']}` on {on['machine']['cpus']} cores "
         f"({on['machine']['architecture']}, {on['machine']['memory_gib']} GiB); {versions}."
     )
-    (folder / "bench.md").write_text(f"{head}\n\n{markdown(findings.comparisons)}\n")
+    (folder / "bench.md").write_text(f"{head}\n\n{markdown(findings)}\n")
 
 
 def _as_json(each: Comparison) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Everything that a run starts: once each, when a case first needs it, and stopped at the end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -22,7 +22,8 @@ ASYNCIO = BenchPool(name="aio", execution="asyncio", concurrency=256, window=20_
 _LIMITS = "limits"
 _ALONE = {"prefork": "alone_processes", "threads": "alone_threads"}
 _OURS = "taskyard"
-VHOSTS = [_OURS, _LIMITS, *_ALONE.values(), *recipes.OPENERS]
+_EXTRAS = [f"extra_{number}" for number in range(4)]
+VHOSTS = [_OURS, _LIMITS, *_EXTRAS, *_ALONE.values(), *recipes.OPENERS]
 
 Say = Callable[[str], None]
 T = TypeVar("T")
@@ -50,6 +51,21 @@ class Yard:
                 amqp_url=self.servers.amqp_url(_OURS),
                 api_workers=self.api_workers,
                 pools=pools,
+            ),
+        )
+
+    def extra(self, place: int, name: str, pools: Sequence[BenchPool]) -> Taskyard:
+        """Return one more Taskyard, on a database and a virtual host of its own."""
+        where = _EXTRAS[place]
+        return self._once(
+            name,
+            lambda: taskyard.start(
+                folder=self.place.folder,
+                database_url=fresh_database(self.servers, where),
+                amqp_url=self.servers.amqp_url(where),
+                api_workers=self.api_workers,
+                pools=pools,
+                name=name,
             ),
         )
 

@@ -18,7 +18,7 @@ from benchmarks.systems import clean_environment, descendants, log_file, loopbac
 from taskyard.dev.processes import free_port, spawn, stop, tail, wait_until
 
 PEERS = Path(__file__).parents[1] / "peers"
-_READY_WITHIN = 30.0
+_READY_WITHIN = 120.0
 _STOP_WITHIN = 10.0
 
 
@@ -89,7 +89,7 @@ class Place:
 
     def variables(self, code: str, given: Mapping[str, str]) -> dict[str, str]:
         """Return the environment of a peer's processes."""
-        ours = {"PEER_TALLIES": str(self.tallies(code)), "PYTHONPATH": str(PEERS)}
+        ours = {"PEER_TALLIES": str(self.tallies(code)), "PYTHONPATH": f"{PEERS}:{PEERS / code}"}
         return clean_environment(**{**ours, **given})
 
     def run(self, code: str, argv: Sequence[str], given: Mapping[str, str]) -> None:

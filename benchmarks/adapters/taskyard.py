@@ -47,6 +47,7 @@ class Taskyard:
     headers: dict[str, str]
     pools: Sequence[BenchPool]
     since: UUID = _FIRST
+    spread: bool = False  # whether `fill` gives each pool the same
     shows_results: bool = True
 
     @property
@@ -58,6 +59,16 @@ class Taskyard:
         """Return the same stack, looked at for another of its pools."""
         others = [each for each in self.pools if each != pool]
         return replace(self, name=f"taskyard, {pool.execution}", pools=[pool, *others])
+
+    @property
+    def database_url(self) -> str:
+        """Where its database is."""
+        info = self.database.info
+        return f"postgresql://{info.user}:{info.password}@{info.host}:{info.port}/{info.dbname}"
+
+    def is_empty(self) -> bool:
+        """Return whether there is no task at all."""
+        return self.database.execute("SELECT FROM tasks LIMIT 1").fetchone() is None
 
     def workers_paused(self) -> AbstractContextManager[None]:
         """Stop the worker processes where they are."""
@@ -82,7 +93,9 @@ class Taskyard:
 
     def fill(self, count: int) -> None:
         """Submit in batches, and wait until the broker holds its window of them."""
-        submit_in_batches(self, count)
+        pools = self.pools if self.spread else self.pools[:1]
+        for pool in pools:
+            submit_in_batches(self.of(pool), count // len(pools))
         self._wait_settled("state = 'queued'", lambda queued: queued > 0)
 
     def clear(self) -> None:

@@ -7,7 +7,7 @@ from results import ResultTable
 from taskiq_aio_pika import AioPikaBroker
 
 results = ResultTable(os.environ["PEER_DATABASE_URL"])
-broker = AioPikaBroker(os.environ["PEER_AMQP_URL"], result_backend=results)
+broker = AioPikaBroker(os.environ["PEER_AMQP_URL"]).with_result_backend(results)
 
 
 @broker.task(task_name="bench.noop")
