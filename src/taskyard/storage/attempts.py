@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-import psycopg
 
 from taskyard.core.lease import Lease, LeaseToken
 from taskyard.core.principal import TenantId
@@ -58,24 +57,6 @@ class Outcome:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A claim that is to be made: of which task, and the token that it would show."""
-
-    id: TaskId
-    type: str
-    token: LeaseToken
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """An attempt that succeeded, and its result: JSON text as it is stored, maybe sealed."""
-
-    id: TaskId
-    token: LeaseToken
-    result: str
-
-
 def claim(
     cursor: Cursor, task_id: TaskId, task_type: str, worker: str, token: LeaseToken
 ) -> Lease | None:
@@ -87,26 +68,7 @@ def claim(
     row = cursor.execute(_SQL["claim"], given).fetchone()
     if row is None:
         return find_claimed(cursor, task_id, task_type, token)
-    return _lease(task_id, task_type, token, row)
-
-
-def claim_many(cursor: Cursor, wanted: Sequence[Wanted], worker: str) -> list[Lease | None]:
-    """Do as `claim` does for many tasks, in one statement and one commit.
-
-    Each is answered by itself, in the order they were given in.
-    """
-    # In the order of their ids, as heartbeats extend them: two that lock rows never wait in a ring.
-    ordered = sorted(wanted, key=lambda each: each.id)
-    given = _keys(ordered) | {"types": _json([each.type for each in ordered]), "worker": worker}
-    rows = {row[:2]: row[2:] for row in cursor.execute(_SQL["claim_many"], given)}
-
-    def answer(each: Wanted) -> Lease | None:
-        row = rows.get((each.id, each.token))
-        if row is None:
-            return find_claimed(cursor, each.id, each.type, each.token)
-        return _lease(each.id, each.type, each.token, row)
-
-    return [answer(each) for each in wanted]
+    return lease_of(task_id, task_type, token, row)
 
 
 def find_claimed(
@@ -114,10 +76,11 @@ def find_claimed(
 ) -> Lease | None:
     """Return the lease that an earlier claim with this token took, or None."""
     row = cursor.execute(_SQL["find_claimed"], {"id": task_id, "token": token}).fetchone()
-    return None if row is None else _lease(task_id, task_type, token, row)
+    return None if row is None else lease_of(task_id, task_type, token, row)
 
 
-def _lease(task_id: TaskId, task_type: str, token: LeaseToken, row: tuple[Any, ...]) -> Lease:
+def lease_of(task_id: TaskId, task_type: str, token: LeaseToken, row: tuple[Any, ...]) -> Lease:
+    """Return a lease from what a claim returns of its row."""
     tenant, args, attempt, max_attempts, errors, priority, seconds_left, waited, *trace = row
     return Lease(
         id=task_id,
@@ -139,51 +102,6 @@ def finish(cursor: Cursor, lease: Lease, result: str) -> bool:
     """Store the result, JSON text; return False when the lease was no longer ours."""
     given = _finishing(ring_of(cursor), lease, result)
     return cursor.execute(_SQL["finish"], given).fetchone() is not None
-
-
-def ended(ring: KeyRing, lease: Lease, result: str) -> Ended:
-    """Return an end to be stored with others. Raises DataError for what cannot be sealed."""
-    sealed = ring.seal(result, Place(lease.tenant, lease.id, "result"))
-    return Ended(lease.id, lease.token, sealed)
-
-
-def finish_many(cursor: Cursor, ends: Sequence[Ended]) -> list[bool | psycopg.Error]:
-    """Store many results in one statement and one commit.
-
-    Each is answered by itself, in the order they were given in: whether the lease was still ours,
-    or why Postgres cannot store this result, which is no fault of its neighbours. Raises
-    OperationalError, after which nobody knows.
-    """
-    if len(ends) == 1:
-        return [_finish_one(cursor, ends[0])]
-    ordered = sorted(ends, key=lambda each: each.id)
-    results = ",".join([each.result for each in ordered])
-    given = _keys(ordered) | {"results": f"[{results}]"}
-    try:
-        stored = set(cursor.execute(_SQL["finish_many"], given))
-    except psycopg.OperationalError:
-        raise
-    except psycopg.Error:
-        return [_finish_one(cursor, each) for each in ends]
-    return [(each.id, each.token) in stored for each in ends]
-
-
-def _finish_one(cursor: Cursor, end: Ended) -> bool | psycopg.Error:
-    given = {"id": end.id, "token": end.token, "result": end.result}
-    try:
-        return cursor.execute(_SQL["finish"], given).fetchone() is not None
-    except psycopg.OperationalError:
-        raise
-    except psycopg.Error as error:
-        return error
-
-
-def _keys(ordered: Sequence[Wanted | Ended]) -> dict[str, Any]:
-    """Return ids and tokens as Postgres reads arrays: psycopg takes longer for lists."""
-    return {
-        "ids": f"{{{','.join([str(each.id) for each in ordered])}}}",
-        "tokens": f"{{{','.join([str(each.token) for each in ordered])}}}",
-    }
 
 
 async def finish_async(connection: AsyncConnection, lease: Lease, result: str) -> bool:

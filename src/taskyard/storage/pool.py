@@ -191,13 +191,18 @@ async def connect(url: str, *, name: str, ring: KeyRing = NO_KEYS) -> AsyncConne
     return connection
 
 
-def connect_sync(url: str, *, name: str, ring: KeyRing = NO_KEYS) -> Connection:
-    """Open one blocking connection, as a worker process or thread needs."""
+def connect_sync(
+    url: str, *, name: str, ring: KeyRing = NO_KEYS, plans: str = "auto"
+) -> Connection:
+    """Open one blocking connection, as a worker process or thread needs.
+
+    `plans` is Postgres's plan_cache_mode.
+    """
     try:
         connection = Connection.connect(
             url,
             autocommit=True,
-            options=_OPTIONS,
+            options=f"{_OPTIONS} -c plan_cache_mode={plans}",
             application_name=f"taskyard {name}",
             **_KEEPALIVE,
         )

@@ -1,7 +1,6 @@
 """The base of every task: claim, run, finish."""
 
 import asyncio
-import contextlib
 import inspect
 import os
 import random
@@ -18,18 +17,19 @@ import celery
 import msgspec
 import psycopg
 import structlog
+from celery.app.trace import task_has_custom
 from celery.exceptions import Ignore, Reject
 from celery.exceptions import Retry as CeleryRetry
 
 from taskyard import tracing
-from taskyard.core.circumstances import PAUSED
 from taskyard.core.lease import Lease, LeaseToken
 from taskyard.core.limits import Limit
 from taskyard.core.routing_limits import limits_for
 from taskyard.core.sealed import Place
 from taskyard.core.task import Failure, TaskId
-from taskyard.storage import attempts, reconciliation
-from taskyard.worker import ending, permits, signature, traced
+from taskyard.storage import attempts
+from taskyard.storage.attempts_together import ended
+from taskyard.worker import ending, handed, permits, signature, traced
 from taskyard.worker.asyncio_attempt import attempt_here, stoppable, wait
 from taskyard.worker.current import Running, current, running
 from taskyard.worker.outcome import (
@@ -48,6 +48,7 @@ from taskyard.worker.outcome import (
 from taskyard.worker.permits import Deferred
 from taskyard.worker.resource import resource_of
 from taskyard.worker.runtime import Runtime
+from taskyard.worker.spent import spend
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +82,7 @@ class TaskyardTask(celery.Task):
         if isinstance(lease, Deferred):
             raise Ignore  # it waits in the line of a limit
         if lease is None:
-            _spend(runtime, task_id, self.name)
+            runtime.durably(lambda c: spend(c, task_id, self.name, pool=runtime.pool))
             raise Ignore
         traced.claimed(lease, began=began)
         self.request.retries = lease.errors
@@ -95,6 +96,9 @@ class TaskyardTask(celery.Task):
     def _claimed(
         self, runtime: Runtime, task_id: TaskId, limits: Sequence[Limit]
     ) -> Lease | Deferred | None:
+        """Return the lease that the parent of this process took, or take it."""
+        if (lease := handed.lease_of(self.request, self.name)) is not None:
+            return lease
         token = LeaseToken(uuid4())
         if runtime.group is not None and not limits:
             return runtime.answer(runtime.group.claim(task_id, self.name, token))
@@ -142,11 +146,28 @@ class TaskyardTask(celery.Task):
             with tracing.span("finish"):
                 if it.effects.are_sync:
                     return _committed(it, result)
-                if it.runtime.group is not None:
-                    return it.runtime.answer(it.runtime.group.finish(it.lease, result))
-                return it.runtime.durably(lambda c: attempts.finish(c, it.lease, result))
+                return self._finish(it, result)
         except psycopg.DataError as error:  # NUL in a string, a number beyond numeric
             raise _unusable(error) from None
+
+    def _finish(self, it: Running, result: str) -> bool:
+        """Store a result, or give it to the parent of this process, who stores it with others."""
+        if it.runtime.group is not None:
+            return it.runtime.answer(it.runtime.group.finish(it.lease, result))
+        end = ended(it.runtime.ring, it.lease, result)
+        if self._may_end_later and handed.is_for(self.request) and handed.is_storable(end.result):
+            handed.give(end)
+            return True
+        return it.runtime.durably(lambda cursor: attempts.finish(cursor, it.lease, result))
+
+    @cached_property
+    def _may_end_later(self) -> bool:
+        """Whether nothing looks back at the result when the function has returned.
+
+        A span of the finish does, and so may callbacks of the task's own.
+        """
+        has_callbacks = task_has_custom(self, "on_success") or task_has_custom(self, "after_return")
+        return not has_callbacks and not tracing.is_on()
 
     def _conclude(
         self, runtime: Runtime, lease: Lease, error: Exception, *, took: float, overdue: bool
@@ -282,17 +303,6 @@ def _committed(it: Running, result: str) -> bool:
         )
     )
     return True
-
-
-def _spend(runtime: Runtime, task_id: TaskId, task_type: str) -> None:
-    """A wake-up for which nothing was claimed: its pool is paused, or it was one too many.
-
-    Ended, cancelled, leased elsewhere or not due is harmless. Raises Reject.
-    """
-    if runtime.durably(lambda cursor: attempts.set_aside(cursor, task_id, task_type, PAUSED)):
-        return
-    with contextlib.suppress(psycopg.Error):  # a number, nothing hangs on it
-        runtime.aside(lambda: reconciliation.count_duplicate(runtime.cursor(), runtime.pool))
 
 
 def _report(runtime: Runtime, lease: Lease, error: Throttled) -> None:

@@ -14,8 +14,7 @@ import psycopg
 
 from taskyard.core.lease import Lease, LeaseToken
 from taskyard.core.task import TaskId
-from taskyard.storage import attempts
-from taskyard.storage.attempts import Ended, Wanted
+from taskyard.storage.attempts_together import Ended, Wanted, ended, finish_and_claim
 from taskyard.worker.runtime import Runtime
 
 _MOST = 64  # in one statement; more gain little, and a broken connection would be felt by more
@@ -60,7 +59,7 @@ class GroupCommit:
         The future, or the call itself where results are sealed, raises DataError for what Postgres
         cannot store.
         """
-        return self.store(attempts.ended(self._runtime.ring, lease, result))
+        return self.store(ended(self._runtime.ring, lease, result))
 
     def store(self, end: Ended) -> Future[bool]:
         """Do as `finish` does for a result that is sealed already."""
@@ -89,8 +88,7 @@ class GroupCommit:
         while (first := self._waiting.get()) is not None:
             gathered, is_last = self._gathered(first)
             wishes = [each for each in gathered if each.answer.set_running_or_notify_cancel()]
-            self._finish([each for each in wishes if isinstance(each, _Finish)])
-            self._claim([each for each in wishes if isinstance(each, _Claim)])
+            self._write(wishes)
             if is_last:
                 break
         self._runtime.close()
@@ -108,31 +106,23 @@ class GroupCommit:
             pass
         return gathered, False
 
-    def _finish(self, finishes: list[_Finish]) -> None:
-        if not finishes:
-            return
-        ends = [each.end for each in finishes]
+    def _write(self, wishes: list[_Claim | _Finish]) -> None:
+        finishes = [each for each in wishes if isinstance(each, _Finish)]
+        claims = [each for each in wishes if isinstance(each, _Claim)]
+        ends, wanted = [each.end for each in finishes], [each.wanted for each in claims]
+        worker = self._runtime.worker
         try:
-            stored = self._runtime.durably(lambda cursor: attempts.finish_many(cursor, ends))
+            stored, leases = self._runtime.durably(
+                lambda cursor: finish_and_claim(cursor, ends, wanted, worker)
+            )
         except Exception as error:  # whatever it is, nobody may wait for ever
-            for each in finishes:
+            for each in wishes:
                 each.answer.set_exception(error)
             return
-        for each, said in zip(finishes, stored, strict=True):
+        for finish, said in zip(finishes, stored, strict=True):
             if isinstance(said, psycopg.Error):
-                each.answer.set_exception(said)
+                finish.answer.set_exception(said)
             else:
-                each.answer.set_result(said)
-
-    def _claim(self, claims: list[_Claim]) -> None:
-        if not claims:
-            return
-        wanted, worker = [each.wanted for each in claims], self._runtime.worker
-        try:
-            leases = self._runtime.durably(lambda c: attempts.claim_many(c, wanted, worker))
-        except Exception as error:  # whatever it is, nobody may wait for ever
-            for each in claims:
-                each.answer.set_exception(error)
-            return
-        for each, lease in zip(claims, leases, strict=True):
-            each.answer.set_result(lease)
+                finish.answer.set_result(said)
+        for claim, lease in zip(claims, leases, strict=True):
+            claim.answer.set_result(lease)

@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
+# A plan for each call would cost more than what it plans: all is found by id (measured).
+_GENERIC = "force_generic_plan"
 _GIVE_UP_AFTER = 60.0
 
 
@@ -53,7 +55,7 @@ class Runtime:
         self.database_url = database_url
         self.ring = ring
         self.active: dict[int, AttemptRequest] = {}
-        self.owed: deque[Callable[[Cursor], None]] = deque()
+        self.owed: deque[Callable[[Cursor], object]] = deque()
         self.group: GroupCommit | None = None
         self.loop: LoopThread | None = None  # in a pool of coroutines
         self.began_at = time.monotonic()  # the latest attempt
@@ -73,7 +75,7 @@ class Runtime:
             cursor = None
         if cursor is None or cursor.connection.closed:
             connection = connect_sync(
-                self.database_url, name=f"worker {self.worker}", ring=self.ring
+                self.database_url, name=f"worker {self.worker}", ring=self.ring, plans=_GENERIC
             )
             cursor = self._local.cursor = connection.cursor()
             self._local.pid = os.getpid()

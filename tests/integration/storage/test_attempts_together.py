@@ -1,4 +1,4 @@
-"""storage/attempts.py: many claims in one commit, many finishes in one commit."""
+"""storage/attempts_together.py: many claims in one commit, many finishes in one commit."""
 
 from collections.abc import Iterator
 from uuid import uuid4
@@ -8,8 +8,7 @@ import pytest
 
 from taskyard.core.lease import Lease, LeaseToken
 from taskyard.core.task import TaskId
-from taskyard.storage import attempts
-from taskyard.storage.attempts import Wanted
+from taskyard.storage.attempts_together import Ended, Stored, Wanted, ended, finish_and_claim
 from taskyard.storage.pool import Cursor, connect_sync
 from taskyard.storage.sealing import NO_KEYS
 
@@ -31,15 +30,21 @@ def wanted(worker: Cursor, *, args: str = "{}", at_most_once: bool = False) -> W
     return Wanted(task_id, "a.b", LeaseToken(uuid4()))
 
 
+def claim_many(worker: Cursor, claims: list[Wanted]) -> list[Lease | None]:
+    return finish_and_claim(worker, [], claims, "w")[1]
+
+
+def ending(*ends: tuple[Lease, str]) -> list[Ended]:
+    return [ended(NO_KEYS, lease, result) for lease, result in ends]
+
+
 def leased(worker: Cursor, count: int) -> list[Lease]:
-    claimed = attempts.claim_many(worker, [wanted(worker) for _ in range(count)], "w")
+    claimed = claim_many(worker, [wanted(worker) for _ in range(count)])
     return [lease for lease in claimed if lease is not None]
 
 
-def finish(worker: Cursor, *ends: tuple[Lease, str]) -> list[bool | psycopg.Error]:
-    return attempts.finish_many(
-        worker, [attempts.ended(NO_KEYS, lease, result) for lease, result in ends]
-    )
+def finish(worker: Cursor, *ends: tuple[Lease, str]) -> list[Stored]:
+    return finish_and_claim(worker, ending(*ends), [], "w")[0]
 
 
 def result(worker: Cursor, lease: Lease) -> str | None:
@@ -51,21 +56,23 @@ def result(worker: Cursor, lease: Lease) -> str | None:
 def test_each_claim_is_answered_with_its_own_task(worker: Cursor) -> None:
     """Whatever the order in which Postgres comes to them."""
     claims = [wanted(worker, args=f'{{"n": {n}}}') for n in range(20)]
-    leases = attempts.claim_many(worker, claims, "w")
+    leases = claim_many(worker, claims)
     assert [lease and (lease.id, lease.token, lease.args) for lease in leases] == [
         (claim.id, claim.token, {"n": n}) for n, claim in enumerate(claims)
     ]
 
 
 def test_nothing_of_a_paused_pool_is_claimed_among_others(worker: Cursor) -> None:
-    """As when it is claimed alone."""
-    paused, free = wanted(worker), wanted(worker)
+    """As when it is claimed alone; and what ends beside it is stored."""
+    paused, free, running = wanted(worker), wanted(worker), wanted(worker)
+    [lease] = claim_many(worker, [running])
+    assert lease is not None
     worker.execute("UPDATE tasks SET pool = 'other' WHERE id = %s", (free.id,))
     worker.execute("INSERT INTO pool_pauses (pool) VALUES ('p')")
-    assert [bool(lease) for lease in attempts.claim_many(worker, [paused, free], "w")] == [
-        False,
-        True,
-    ]
+    assert claim_many(worker, [paused, paused]) == [None, None]
+    stored, leases = finish_and_claim(worker, ending((lease, "1")), [paused, free], "w")
+    assert stored == [True]
+    assert [bool(each) for each in leases] == [False, True]
 
 
 def test_what_cannot_be_claimed_is_no_hindrance_to_the_others(worker: Cursor) -> None:
@@ -74,7 +81,7 @@ def test_what_cannot_be_claimed_is_no_hindrance_to_the_others(worker: Cursor) ->
     twin = Wanted(first.id, "a.b", LeaseToken(uuid4()))
     foreign = Wanted(other.id, "a.c", LeaseToken(uuid4()))
     unknown = Wanted(TaskId(uuid4()), "a.b", LeaseToken(uuid4()))
-    leases = attempts.claim_many(worker, [first, foreign, twin, unknown, last], "w")
+    leases = claim_many(worker, [first, foreign, twin, unknown, last])
     assert [lease is not None for lease in leases].count(True) == 2
     assert leases[4] is not None
     assert (leases[0] is None) != (leases[2] is None)
@@ -83,8 +90,8 @@ def test_what_cannot_be_claimed_is_no_hindrance_to_the_others(worker: Cursor) ->
 def test_a_claim_whose_answer_was_lost_is_answered_again(worker: Cursor) -> None:
     """Said again with the same tokens, the same leases come back."""
     claims = [wanted(worker) for _ in range(3)]
-    assert attempts.claim_many(worker, claims, "w") == [
-        lease for lease in attempts.claim_many(worker, claims, "w") if lease and lease.attempt == 1
+    assert claim_many(worker, claims) == [
+        lease for lease in claim_many(worker, claims) if lease and lease.attempt == 1
     ]
 
 
@@ -95,11 +102,11 @@ def test_a_commit_waits_for_the_disk_if_one_of_its_claims_must(
     """A claim that may happen only once is durable, whoever shares its commit, first or last."""
     one_way = [wanted(worker, at_most_once=at_most_once), wanted(worker)]
     with worker.connection.transaction():
-        attempts.claim_many(worker, one_way, "w")
+        claim_many(worker, one_way)
         assert worker.execute("SHOW synchronous_commit").fetchone() == (waits,)
     other_way = [wanted(worker), wanted(worker, at_most_once=at_most_once)]
     with worker.connection.transaction():
-        attempts.claim_many(worker, other_way, "w")
+        claim_many(worker, other_way)
         assert worker.execute("SHOW synchronous_commit").fetchone() == (waits,)
 
 
@@ -126,3 +133,28 @@ def test_results_are_stored_to_the_letter(worker: Cursor) -> None:
     leases = leased(worker, len(results))
     assert finish(worker, *zip(leases, results, strict=True)) == [True] * len(results)
     assert [result(worker, each) for each in leases] == results
+
+
+def test_a_claim_shares_the_statement_of_a_finish(worker: Cursor) -> None:
+    """Stale leases and what cannot be claimed are told apart from what was stored and taken."""
+    first, stale = leased(worker, 2)
+    worker.execute("UPDATE tasks SET lease_token = %s WHERE id = %s", (uuid4(), stale.id))
+    claims = [Wanted(first.id, "a.b", LeaseToken(uuid4())), wanted(worker, args='{"n": 7}')]
+    with worker.connection.transaction():
+        stored, leases = finish_and_claim(worker, ending((first, "1"), (stale, "2")), claims, "w")
+        assert worker.execute("SHOW synchronous_commit").fetchone() == ("on",)
+    assert stored == [True, False]
+    assert leases[0] is None
+    assert leases[1] is not None
+    assert (leases[1].token, leases[1].args, leases[1].attempt) == (claims[1].token, {"n": 7}, 1)
+    assert [result(worker, each) for each in (first, stale)] == ["1", None]
+
+
+def test_a_result_that_cannot_be_stored_spoils_no_claim(worker: Cursor) -> None:
+    """What shares its statement is written all the same."""
+    good, refused = leased(worker, 2)
+    ends = ending((good, "1"), (refused, r'"\u0000"'))
+    stored, leases = finish_and_claim(worker, ends, [wanted(worker)], "w")
+    assert stored[0] is True
+    assert isinstance(stored[1], psycopg.DataError)
+    assert leases[0] is not None

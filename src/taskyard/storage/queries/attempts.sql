@@ -21,21 +21,19 @@ RETURNING tenant, args, attempt, max_attempts, error_count, priority,
 -- name: claim_many
 -- Do as claim does for many tasks at once, each under a token of its own: what cannot be claimed is
 -- not among the rows. Of two claims of the same task one is answered.
-WITH wanted AS (
-    SELECT id, token, %(types)s::jsonb ->> (number - 1)::integer AS type
-    FROM unnest(%(ids)s::uuid[], %(tokens)s::uuid[]) WITH ORDINALITY AS given (id, token, number)
-), waited_for AS (
+WITH waited_for AS (
     -- Whether the commit must reach the disk is asked once: for each row, the last would decide.
     SELECT set_config('synchronous_commit', CASE WHEN bool_or(at_most_once) THEN 'on' ELSE 'off' END,
                       true)
-    FROM tasks WHERE id = ANY (%(ids)s::uuid[])
+    FROM tasks WHERE id = ANY (%(wanted)s::uuid[])
 )
 UPDATE tasks SET
     state = 'running', attempt = attempt + 1, lease_token = wanted.token, worker = %(worker)s,
     lease_expires_at = now() + interval '15 seconds',
     started_at = now(), reason = NULL, progress = NULL
-FROM wanted
-WHERE tasks.id = wanted.id AND tasks.type = wanted.type AND state IN ('pending', 'queued')
+FROM unnest(%(wanted)s::uuid[], %(tokens)s::uuid[]) WITH ORDINALITY AS wanted (id, token, number)
+WHERE tasks.id = wanted.id AND type = %(types)s::jsonb ->> (wanted.number - 1)::integer
+  AND state IN ('pending', 'queued')
   AND due_at <= now() AND (expires_at IS NULL OR expires_at > now())
   AND NOT EXISTS (SELECT FROM pool_pauses WHERE pool_pauses.pool = tasks.pool)
   AND (SELECT * FROM waited_for) > ''
@@ -65,9 +63,37 @@ RETURNING id;
 UPDATE tasks SET
     state = 'succeeded', finished_at = now(), lease_token = NULL, lease_expires_at = NULL,
     result = %(results)s::jsonb -> (ended.number - 1)::integer, error = NULL
-FROM unnest(%(ids)s::uuid[], %(tokens)s::uuid[]) WITH ORDINALITY AS ended (id, token, number)
+FROM unnest(%(ended)s::uuid[], %(shown)s::uuid[]) WITH ORDINALITY AS ended (id, token, number)
 WHERE tasks.id = ended.id AND tasks.lease_token = ended.token
 RETURNING tasks.id, ended.token;
+
+-- name: finish_and_claim
+-- Do as finish_many and claim_many do, in one statement. The commit waits for the disk.
+WITH finished AS (
+    UPDATE tasks SET
+        state = 'succeeded', finished_at = now(), lease_token = NULL, lease_expires_at = NULL,
+        result = %(results)s::jsonb -> (ended.number - 1)::integer, error = NULL
+    FROM unnest(%(ended)s::uuid[], %(shown)s::uuid[]) WITH ORDINALITY AS ended (id, token, number)
+    WHERE tasks.id = ended.id AND tasks.lease_token = ended.token
+    RETURNING tasks.id, ended.token
+), claimed AS (
+    UPDATE tasks SET
+        state = 'running', attempt = attempt + 1, lease_token = wanted.token, worker = %(worker)s,
+        lease_expires_at = now() + interval '15 seconds',
+        started_at = now(), reason = NULL, progress = NULL
+    FROM unnest(%(wanted)s::uuid[], %(tokens)s::uuid[])
+        WITH ORDINALITY AS wanted (id, token, number)
+    WHERE tasks.id = wanted.id AND type = %(types)s::jsonb ->> (wanted.number - 1)::integer
+      AND state IN ('pending', 'queued')
+      AND due_at <= now() AND (expires_at IS NULL OR expires_at > now())
+      AND NOT EXISTS (SELECT FROM pool_pauses WHERE pool_pauses.pool = tasks.pool)
+    RETURNING tasks.id, lease_token, tenant, args, attempt, max_attempts, error_count, priority,
+              extract(epoch FROM deadline_at - now())::double precision,
+              extract(epoch FROM now() - greatest(due_at, queued_at))::double precision,
+              traceparent, tracestate
+)
+SELECT id, token, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM finished
+UNION ALL SELECT * FROM claimed;
 
 -- name: fail
 -- Store why the task failed for good, if the lease is still ours.
