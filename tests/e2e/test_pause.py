@@ -25,7 +25,11 @@ def pools(gateway: Gateway, *words: str) -> str:
     """What `taskyard pools` prints."""
     command = [sys.executable, "-m", "taskyard", "pools", *words]
     done = subprocess.run(
-        command, env=environment(**gateway.reach), capture_output=True, text=True, check=True
+        command,
+        env=environment(COLUMNS="200", **gateway.reach),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return done.stdout
 
@@ -80,7 +84,7 @@ def test_the_command_says_what_it_does_and_the_log_who_did_it(resumed: Gateway) 
     first = json.loads(pools(yard, "pause", "quick", "--reason", "another", "--json"))
     assert first["paused"]["reason"] == "[red]moving"
     assert "[red]moving" in pools(yard, "list")
-    assert json.loads(pools(yard, "show", "quick"))["paused"]["reason"] == "[red]moving"
+    assert json.loads(pools(yard, "show", "quick", "--json"))["paused"]["reason"] == "[red]moving"
     metrics = yard.http.get("/metrics").text
     assert 'taskyard_pool_paused{pool="quick"} 1.0' in metrics
     assert pools(yard, "resume", "quick") == "quick: resumed\n"

@@ -41,7 +41,10 @@ def test_pictures(server_url: str, amqp_url: str) -> None:
         failed = _work(yard)
         for looks, title in ((DAY, "day"), (NIGHT, "night"), (PHONE, "phone")):
             with logged_in(browser, yard, **looks) as page:
-                for path, what in (("/tasks", "tasks"), (f"/tasks/{failed}", "task")):
+                for path, what in (
+                    ("/", "yard"), ("/pools/media", "pool"),
+                    ("/tasks", "tasks"), (f"/tasks/{failed}", "task"),
+                ):  # fmt: skip
                     page.goto(path)
                     page.get_by_role("heading", level=1).wait_for()
                     page.evaluate(_WITHOUT_THIS_MACHINE, socket.gethostname())

@@ -34,6 +34,7 @@ STATUS: dict[type[TaskyardError], int] = {
     errors.TaskNotFound: 404,
     errors.TaskGone: 410,
     errors.PoolNotFound: 404,
+    errors.WorkerNotFound: 404,
     errors.WebhookNotFound: 404,
     errors.DeliveryNotFound: 404,
     errors.SessionNotFound: 404,

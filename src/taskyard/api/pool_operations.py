@@ -1,7 +1,7 @@
 """The operations on pools and workers."""
 
 from taskyard.api.operation import AWAY, JSON, UNREADABLE, Operation
-from taskyard.api.pool_views import PoolList, PoolView
+from taskyard.api.pool_views import PoolList, PoolWhole, WorkerView
 from taskyard.core.principal import Scope
 from taskyard.services.pause import PauseRequest
 
@@ -24,7 +24,8 @@ POOL_OPERATIONS: tuple[Operation, ...] = (
         scope=Scope.READ,
         tag="Yard",
         summary="Read a pool",
-        answer=PoolView,
+        description="With its workers, and which of the caller's tasks run there.",
+        answer=PoolWhole,
         refusals={**_NO_POOL, **AWAY},
     ),
     Operation(
@@ -41,7 +42,7 @@ POOL_OPERATIONS: tuple[Operation, ...] = (
         body={JSON: PauseRequest},
         example={"reason": "the printer is being moved"},
         body_required=False,
-        answer=PoolView,
+        answer=PoolWhole,
         refusals={**UNREADABLE, **_NO_POOL, 422: ("invalid-request",), **AWAY},
     ),
     Operation(
@@ -52,7 +53,21 @@ POOL_OPERATIONS: tuple[Operation, ...] = (
         tag="Yard",
         summary="Resume a pool",
         description="What waits is begun, in its order. A pool that is not paused stays as it is.",
-        answer=PoolView,
+        answer=PoolWhole,
         refusals={**_NO_POOL, **AWAY},
+    ),
+    Operation(
+        method="post",
+        path="/v1/workers/{worker}/drain",
+        scope=Scope.ADMIN,
+        whole_tenant=True,
+        tag="Yard",
+        summary="Drain a worker",
+        description="It takes nothing more, ends what it runs within the `drain` of its pool, "
+        "gives back the rest and leaves, as after SIGTERM. What supervises it may start another in "
+        "its place, under another name. Workers are listed with their pool.",
+        status=202,
+        answer=WorkerView,
+        refusals={404: ("worker-not-found",), **AWAY},
     ),
 )

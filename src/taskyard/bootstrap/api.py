@@ -110,6 +110,8 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
 def with_dashboard(parts: "Parts", *, encrypted: bool, trace_url: str | None = None) -> "Parts":
     """Return the parts with the dashboard's pages, where people may log in."""
     from taskyard.api.errors import STATUS
+    from taskyard.services.flow import Flow
+    from taskyard.services.lately import LastHour
     from taskyard.services.why import Yard as WhyYard
     from taskyard.ui import BrowserSessions, Yard, dashboard_blueprint
 
@@ -127,6 +129,8 @@ def with_dashboard(parts: "Parts", *, encrypted: bool, trace_url: str | None = N
             prefix=parts.prefix,
             publisher=parts.publisher,
         ),
+        flow=Flow(parts.pool, parts.table, parts.publisher),
+        lately=LastHour(parts.pool),
         encrypted=encrypted,
         trace_url=trace_url,
     )

@@ -7,17 +7,21 @@ import msgspec
 import typer
 from rich.markup import escape
 
+from taskyard.cli import report
 from taskyard.cli.report import cell, console, exits_cleanly, table
 from taskyard.cli.tasks import DEFAULT_API, Api, Json, print_json, reach
 from taskyard.client.yard_documents import Pool
 from taskyard.core.units import show_ago
 
-pools = typer.Typer(help="Pools: list, show, pause, resume.", no_args_is_help=True)
+_WORKER = ("name", "slots", "running", "started_at", "seen_at", "draining_since")
+_ATTEMPT = ("id", "type", "worker", "attempt", "seconds", "fraction")
+
+pools = typer.Typer(help="Pools: list, show, pause, resume, drain a worker.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="POOL", help="Such as media.")]
 
 _COLUMNS = (
-    "name", "tasks", "execution", "concurrency", "depth", "consumers", "running", "paused",
+    "name", "depth", "consumers", "concurrency", "running", "paused", "tasks",
 )  # fmt: skip
 
 
@@ -40,10 +44,18 @@ def list_pools(as_json: Json = False, api: Api = DEFAULT_API) -> None:
 
 @pools.command()
 @exits_cleanly
-def show(pool: Name, api: Api = DEFAULT_API) -> None:
-    """Show a pool, whole."""
+def show(pool: Name, as_json: Json = False, api: Api = DEFAULT_API) -> None:
+    """Show the workers of a pool, and what runs there."""
     with reach(api) as client:
-        print_json(client.pool(pool))
+        found = client.pool(pool)
+    if as_json:
+        print_json(found)
+        return
+    console.print(
+        f"{pool}: {'paused ' + escape(_paused(found) or '') if found.paused else 'works'}"
+    )
+    report.show(found.workers, _WORKER)
+    report.show(found.attempts, _ATTEMPT)
 
 
 @pools.command()
@@ -73,6 +85,22 @@ def resume(pool: Name, as_json: Json = False, api: Api = DEFAULT_API) -> None:
         print_json(found)
         return
     console.print(f"{pool}: resumed")
+
+
+@pools.command()
+@exits_cleanly
+def drain(
+    worker: Annotated[str, typer.Argument(metavar="WORKER", help="As `show` names it.")],
+    as_json: Json = False,
+    api: Api = DEFAULT_API,
+) -> None:
+    """Have one worker end what it runs, and leave."""
+    with reach(api) as client:
+        found = client.drain_worker(worker)
+    if as_json:
+        print_json(found)
+        return
+    console.print(f"{found.name}: leaves once its {found.running} running tasks have ended")
 
 
 def _paused(pool: Pool) -> str | None:

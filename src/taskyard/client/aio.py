@@ -242,8 +242,8 @@ class AsyncClient(AsyncPoolCalls):
         """Return the pools: what waits, who consumes, what runs."""
         return await self._ask(operations.pools())
 
-    async def pool(self, name: str) -> yard.Pool:
-        """Return one pool."""
+    async def pool(self, name: str) -> yard.PoolWhole:
+        """Return one pool, with its workers and what runs there."""
         return await self._ask(operations.pool(name))
 
     async def resources(self) -> yard.ResourceList:

@@ -25,8 +25,8 @@ from taskyard.client.requests import post, query, segment
 from taskyard.client.stream_documents import TaskLog
 from taskyard.client.yard_documents import (
     Explanation,
-    Pool,
     PoolList,
+    PoolWhole,
     ResourceList,
     TaskType,
     TaskTypeList,
@@ -228,9 +228,9 @@ def pools() -> Call[PoolList]:
     return Call(Request(method="GET", path="/v1/pools"), PoolList)
 
 
-def pool(name: str) -> Call[Pool]:
+def pool(name: str) -> Call[PoolWhole]:
     """Return one pool."""
-    return Call(Request(method="GET", path=f"/v1/pools/{segment(name)}"), Pool)
+    return Call(Request(method="GET", path=f"/v1/pools/{segment(name)}"), PoolWhole)
 
 
 def resources() -> Call[ResourceList]:

@@ -5,19 +5,25 @@ from dataclasses import replace
 from taskyard.client.exchange import Call, Request
 from taskyard.client.operations import body_of, given
 from taskyard.client.requests import post, segment
-from taskyard.client.yard_documents import Pool
+from taskyard.client.yard_documents import PoolWhole, Worker
 
 
-def pause(name: str, reason: str | None) -> Call[Pool]:
+def pause(name: str, reason: str | None) -> Call[PoolWhole]:
     """Pause a pool."""
     return Call(
-        _again(post(f"/v1/pools/{segment(name)}/pause", body_of(given({"reason": reason})))), Pool
+        _again(post(f"/v1/pools/{segment(name)}/pause", body_of(given({"reason": reason})))),
+        PoolWhole,
     )
 
 
-def resume(name: str) -> Call[Pool]:
+def resume(name: str) -> Call[PoolWhole]:
     """Resume a pool."""
-    return Call(_again(post(f"/v1/pools/{segment(name)}/resume")), Pool)
+    return Call(_again(post(f"/v1/pools/{segment(name)}/resume")), PoolWhole)
+
+
+def drain(name: str) -> Call[Worker]:
+    """Drain a worker."""
+    return Call(_again(post(f"/v1/workers/{segment(name)}/drain")), Worker)
 
 
 def _again(request: Request) -> Request:

@@ -40,8 +40,8 @@ from taskyard.client.stream_documents import News, TaskLog
 from taskyard.client.webhooks import Webhooks
 from taskyard.client.yard_documents import (
     Explanation,
-    Pool,
     PoolList,
+    PoolWhole,
     ResourceList,
     TaskType,
     TaskTypeList,
@@ -237,8 +237,8 @@ class Client(PoolCalls):
         """Return the pools: what waits, who consumes, what runs."""
         return self._ask(operations.pools())
 
-    def pool(self, name: str) -> Pool:
-        """Return one pool."""
+    def pool(self, name: str) -> PoolWhole:
+        """Return one pool, with its workers and what runs there."""
         return self._ask(operations.pool(name))
 
     def resources(self) -> ResourceList:

@@ -106,6 +106,36 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     paused: Pause | None
 
 
+class Worker(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker that was seen lately; `draining_since` is since when it is to leave."""
+
+    name: str
+    pool: str
+    slots: int
+    running: int
+    started_at: datetime
+    seen_at: datetime
+    draining_since: datetime | None
+
+
+class RunningAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt that runs for so many seconds; `fraction` as it says itself."""
+
+    id: str
+    type: str
+    worker: str | None
+    attempt: int
+    seconds: float
+    fraction: float | None
+
+
+class PoolWhole(Pool, frozen=True, kw_only=True):
+    """A pool with its workers, and which of your tasks run there, the longest first."""
+
+    workers: tuple[Worker, ...]
+    attempts: tuple[RunningAttempt, ...]
+
+
 class PoolList(msgspec.Struct, frozen=True, kw_only=True):
     """All pools."""
 

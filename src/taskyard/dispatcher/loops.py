@@ -17,7 +17,7 @@ from taskyard.services.reap import REAP_EVERY, Reaper
 from taskyard.services.reconcile import CHECK_EVERY, Reconciler
 from taskyard.services.retain import forget_events, forget_keys, forget_sessions, rest_after, retain
 from taskyard.stopping import end
-from taskyard.storage import listen, run_times, tasks, windows
+from taskyard.storage import listen, run_times, tasks, windows, workers
 from taskyard.storage.pool import Pool, borrowed
 
 log = structlog.get_logger(__name__)
@@ -122,6 +122,7 @@ class Dispatcher:
         await forget_events(self._pool, self._table, now=datetime.now(UTC))
         async with borrowed(self._pool) as connection:
             await windows.forget_shares(connection)
+            await workers.forget_workers(connection)
         await asyncio.sleep(rest_after(time.monotonic() - began))
 
 

@@ -6,14 +6,18 @@ from dataclasses import dataclass, replace
 from taskyard.broker.depths import Depth, depths
 from taskyard.broker.ledger import PoolQueues, pool_queues
 from taskyard.broker.topology import broker_name
-from taskyard.core.errors import BrokerUnavailable
+from taskyard.core.errors import BrokerUnavailable, PoolNotFound
 from taskyard.core.routing import Pool, RoutingTable
-from taskyard.storage import pauses, reconciliation, tasks
+from taskyard.storage import pauses, reconciliation, tasks, workers
 from taskyard.storage import topology as ledger_table
+from taskyard.storage.overview import RunningAttempt
 from taskyard.storage.pauses import Pause
+from taskyard.storage.pool import OwnPool, borrowed
 from taskyard.storage.pool import Pool as ConnectionPool
-from taskyard.storage.pool import borrowed
 from taskyard.storage.reconciliation import Reckoning
+from taskyard.storage.workers import Worker
+
+_MOST_SHOWN = 100  # attempts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +81,31 @@ async def survey(
         for name, pool in table.pools.items()
     )
     return Yard(broker_up=found is not None, pools=statuses)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolLife:
+    """One pool with its workers, and what runs there of one owner, the longest first."""
+
+    status: PoolStatus
+    workers: tuple[Worker, ...]
+    attempts: tuple[RunningAttempt, ...]
+
+
+async def look_at(
+    own: OwnPool, pool: str, table: RoutingTable, *, amqp_url: str, prefix: str
+) -> PoolLife:
+    """Return all of one pool. Raises PoolNotFound."""
+    if (wanted := table.pools.get(pool)) is None:
+        known = ", ".join(table.pools)
+        raise PoolNotFound(f"there is no pool {pool[:64]!r}; there are {known}")
+    alone = RoutingTable(pools={pool: wanted}, defaults={})
+    yard = await survey(alone, connections=own.pool, amqp_url=amqp_url, prefix=prefix)
+    async with borrowed(own.pool) as connection:
+        living = await workers.workers(connection, pool)
+    async with borrowed(own) as connection:
+        attempts = await workers.running(connection, pool, limit=_MOST_SHOWN)
+    return PoolLife(status=yard.pools[0], workers=tuple(living), attempts=tuple(attempts))
 
 
 async def read_depths(

@@ -25,7 +25,12 @@ class Section:
 
 
 # What exists, in the order of the navigation.
-SECTIONS = (Section("Tasks", "/tasks"), Section("Charts", "/charts"))
+SECTIONS = (
+    Section("Yard", "/"),
+    Section("Pools", "/pools"),
+    Section("Tasks", "/tasks"),
+    Section("Charts", "/charts"),
+)
 
 
 def viewer() -> Session:
@@ -64,6 +69,8 @@ def framed_blueprint(
         if (session := await sessions.session_of(request)) is None:
             return redirect("/login")
         g.viewer = session
+        if request.path == "/" and not session.principal.may(Scope.READ):
+            return redirect("/me")
         require(Scope.READ)
         if request.method == "POST":
             require_csrf(session.csrf, (await request.form).get("csrf"))

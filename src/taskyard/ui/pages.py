@@ -40,8 +40,8 @@ def pages_blueprint(doors: Doors) -> Blueprint:
 
 
 def _serve_start(blueprint: Blueprint, doors: Doors) -> None:
-    @blueprint.get("/")
-    async def start() -> Response:
+    @blueprint.get("/me")
+    async def me() -> Response:
         if (session := await doors.sessions.session_of(request)) is None:
             return _to("/login")
         page = await render_template("start.html", principal=session.principal, csrf=session.csrf)

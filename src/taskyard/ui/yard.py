@@ -6,6 +6,8 @@ from taskyard.broker.publisher import Publisher
 from taskyard.core.routing import RoutingTable
 from taskyard.services.catalog import Catalog
 from taskyard.services.entry import Entry
+from taskyard.services.flow import Flow
+from taskyard.services.lately import LastHour
 from taskyard.services.why import Yard as WhyYard
 from taskyard.storage.pool import Pool
 
@@ -14,8 +16,8 @@ from taskyard.storage.pool import Pool
 class Yard:
     """Open resources of the API; `waits` is where it is asked why a task is not running.
 
-    `encrypted`: what errors say cannot be sought in the database. `trace_url` is where a trace is
-    shown, with `{trace_id}` in it.
+    `flow` and `lately` are what all viewers see of the whole. `encrypted`: what errors say cannot
+    be sought in the database. `trace_url` is where a trace is shown, with `{trace_id}` in it.
     """
 
     pool: Pool
@@ -24,5 +26,7 @@ class Yard:
     publisher: Publisher
     entry: Entry
     waits: WhyYard
+    flow: Flow
+    lately: LastHour
     encrypted: bool = False
     trace_url: str | None = None

@@ -5,6 +5,8 @@ so does everything when the parent is gone. A child cannot do it: an endless loo
 would stop its heartbeat, and a thread of a dead task would go on beating.
 """
 
+import os
+import signal
 import threading
 import time
 
@@ -13,7 +15,7 @@ import structlog
 
 from taskyard.core.routing import Execution, Pool
 from taskyard.core.task import Failure, TaskId
-from taskyard.storage import attempts
+from taskyard.storage import attempts, workers
 from taskyard.storage.attempts import Held
 from taskyard.storage.listen import STOP
 from taskyard.storage.pool import Connection, Cursor, connect_sync
@@ -39,10 +41,12 @@ class Keeper:
     def __init__(self, runtime: Runtime, pool: Pool) -> None:
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
         self._runtime = runtime
+        self._pool = pool
         self._kills = pool.execution is not Execution.THREADS
         self._ended = threading.Event()
         self._drains_at: float | None = None
         self._told: set[str] = set()
+        self._leaves = False
 
     def start(self) -> None:
         """Start the thread, once the children are forked."""
@@ -76,8 +80,11 @@ class Keeper:
 
     def _keep(self, connection: Connection) -> None:
         with connection.cursor() as cursor:
-            next_beat = 0.0
+            next_beat = next_word = 0.0
             while not self._ended.is_set():
+                if time.monotonic() >= next_word:
+                    next_word = time.monotonic() + _BEAT
+                    self._say_alive(cursor)
                 if self._drains_at is not None and time.monotonic() >= self._drains_at:
                     self._give_back(cursor)
                 self._write_what_is_owed(cursor)
@@ -87,6 +94,19 @@ class Keeper:
                 for heard in connection.notifies(timeout=wait, stop_after=1):
                     if any(heard.payload == each.id for each in self._active()):
                         next_beat = 0.0
+                    if heard.payload == self._runtime.worker:
+                        next_word = 0.0
+            workers.say_farewell(cursor, self._runtime.worker)
+
+    def _say_alive(self, cursor: Cursor) -> None:
+        """Tell that this worker lives; if it was asked to leave, it does as if told by a signal."""
+        name, pool = self._runtime.worker, self._pool
+        asked = workers.say_alive(cursor, name, pool=pool.name, slots=pool.concurrency)
+        # A second signal would stop it at once.
+        if asked and not self._leaves and self._drains_at is None:
+            self._leaves = True
+            log.info("asked to drain", worker=name)
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _write_what_is_owed(self, cursor: Cursor) -> None:
         while self._runtime.owed:

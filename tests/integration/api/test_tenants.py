@@ -47,6 +47,8 @@ NOBODYS = {
     ("post", "/v1/events"), ("post", "/v1/routes/explain"), ("get", "/v1/task-types"),
     ("get", "/v1/task-types/{task_type}"), ("get", "/v1/pools"), ("get", "/v1/pools/{pool}"),
     ("get", "/v1/resources"),
+    ("post", "/v1/pools/{pool}/pause"), ("post", "/v1/pools/{pool}/resume"),
+    ("post", "/v1/workers/{worker}/drain"),  # the whole yard's, for its operator
     ("get", "/livez"), ("get", "/readyz"),
     ("get", "/v1/stream"), ("get", "/v1/statistics"),  # have tests of their own
     ("get", "/metrics"),  # the whole yard's, for its operator

@@ -20,6 +20,7 @@
     │   ├── NotReplayable            not-replayable
     │   ├── EventNotFound            event-not-found
     │   ├── PoolNotFound             pool-not-found
+    │   ├── WorkerNotFound           worker-not-found
     │   ├── WebhookNotFound          webhook-not-found
     │   ├── DeliveryNotFound         delivery-not-found
     │   ├── SessionNotFound          session-not-found
@@ -84,6 +85,7 @@ from taskyard.core.errors.request import (
     Unauthenticated,
     UnknownTaskType,
     UnsupportedMediaType,
+    WorkerNotFound,
 )
 from taskyard.core.errors.task import (
     AlreadyStarted,
@@ -113,5 +115,5 @@ __all__ = [
     "QuotaExceeded", "RateLimited", "Refused", "SchemaOutdated", "SealBroken",
     "SessionNotFound", "StorageUnavailable", "TaskGone", "TaskNotFound", "TaskyardError", "TooLate",
     "TopologyMissing", "Unauthenticated", "Unavailable", "UnknownTaskType",
-    "UnsupportedMediaType", "WebhookDisabled", "WebhookNotFound",
+    "UnsupportedMediaType", "WebhookDisabled", "WebhookNotFound", "WorkerNotFound",
 ]  # fmt: skip

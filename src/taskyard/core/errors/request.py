@@ -86,6 +86,13 @@ class PoolNotFound(Refused):
     title = "The pool was not found"
 
 
+class WorkerNotFound(Refused):
+    """No worker of this name was seen lately. See GET /v1/pools/{pool}."""
+
+    code = "worker-not-found"
+    title = "The worker was not found"
+
+
 class SessionNotFound(Refused):
     """You have no open session with this id. See GET /v1/sessions."""
 

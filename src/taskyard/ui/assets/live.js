@@ -1,5 +1,6 @@
 // Keeps a page as it is on the server: asks for it again, and takes over the parts that changed.
 // data-refresh on <main>: the seconds until the next look, as the server can bear it.
+// data-part: where that part of the page is that changes, else it is all asked for.
 // data-stream: server-sent events that say when to look. data-live: a part that may change, with an id.
 
 import { tell } from "./times.js";
@@ -11,6 +12,7 @@ let wanted = true; // the switch
 let timer = 0;
 let due = Infinity; // when the timer ends
 let source = null;
+let tag = null; // of what is shown, if the server gives one
 
 // Look after so many milliseconds, unless that is done sooner anyway.
 function later(ms) {
@@ -30,10 +32,12 @@ async function look() {
   due = Infinity;
   if (document.hidden || !wanted) return;
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    const headers = { Accept: "text/html", ...(tag && { "If-None-Match": tag }) };
+    const answer = await fetch(main.dataset.part ?? location.href, { headers, cache: "no-store" });
     if (answer.redirected) return location.reload(); // the session has ended
-    if (!answer.ok) throw new Error(answer.statusText);
-    takeOver(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    if (!answer.ok && answer.status !== 304) throw new Error(answer.statusText);
+    if (answer.ok) takeOver(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    tag = answer.headers.get("ETag");
     button?.classList.remove("broken");
   } catch {
     button?.classList.add("broken"); // the next look may do better
