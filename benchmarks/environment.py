@@ -1,4 +1,4 @@
-"""What the peers run on: an environment of their own, and two Debian packages."""
+"""What the peers run on: an environment of their own, and Redis from Debian."""
 
 import hashlib
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 from taskyard.dev.install import ensure
 
 _LOCK = Path(__file__).with_name("requirements.lock")
-_PACKAGES = {"wrk": "wrk", "redis-server": "redis-server", "redis-cli": "redis-tools"}
+_PACKAGES = {"redis-server": "redis-server", "redis-cli": "redis-tools"}
 
 
 def prepare(folder: Path, *, say: Callable[[str], None]) -> Path:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import multiprocessing
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from urllib.parse import SplitResult
 
 from benchmarks.open_loop import at_rate, request_bytes
 from benchmarks.systems import Gateway
+from taskyard.dev.install import ensure
 
 _SCRIPT = Path(__file__).with_name("submit.lua")
 _JSON = {"Content-Type": "application/json"}
@@ -75,6 +77,8 @@ def at_once(target: Target, body: dict[str, Any], *, connections: int, seconds: 
     """Send a body again and again, over many connections, for some time."""
     url = f"{target.url.geturl()}/v1/tasks"
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(_SCRIPT), url]
+    if shutil.which("wrk") is None:
+        ensure("wrk")
     done = subprocess.run(
         [*command, "--", json.dumps(body), *target.headers.values()],
         check=True,

@@ -1,9 +1,10 @@
 """One run: start the servers once, do what is wanted group by group, stop everything."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from benchmarks import growth, memory
 from benchmarks.adapters import taskyard
@@ -17,6 +18,7 @@ from benchmarks.whole import whole
 from benchmarks.yard import VHOSTS, Say, Yard, fresh_database
 from taskyard.dev import Servers, start_servers
 
+T = TypeVar("T")
 Measure = Callable[[Yard, Plan], Iterator[Sheet]]
 
 
@@ -47,21 +49,31 @@ def _memory(yard: Yard, plan: Plan) -> Iterator[Sheet]:
     yield memory.waiting(ours, plan.waiting)
 
 
-def _whole(yard: Yard, plan: Plan) -> Iterator[Sheet]:
-    yield whole(plan.drill, say=yard.say)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """What shares its stacks; the next group has the machine to itself."""
+
+    matches: Mapping[str, Builder] = field(default_factory=dict)
+    sheets: Mapping[str, Measure] = field(default_factory=dict)
+    peers: bool = False  # whether they take part
+
+    def of(self, wanted: Sequence[str]) -> "Group":
+        """Return the wanted part, all of it when nothing is named."""
+
+        def chosen(named: Mapping[str, T]) -> dict[str, T]:
+            return {name: each for name, each in named.items() if not wanted or name in wanted}
+
+        return Group(matches=chosen(self.matches), sheets=chosen(self.sheets), peers=self.peers)
 
 
-# Comparisons and sheets that share what they start; the next group has the machine to itself.
-_GROUPS: tuple[tuple[Mapping[str, Builder], Mapping[str, Measure]], ...] = (
-    (MATCHES, {"memory": _memory}),
-    (growth.BY_ROWS, {"growth-plans": _plans}),
-    (growth.BY_BACKLOG, {}),
-    (growth.BY_POOLS, {}),
-    ({}, {"cost": _cost}),
-    ({}, {"whole": _whole}),
+_GROUPS = (
+    Group(matches=MATCHES, sheets={"memory": _memory}, peers=True),
+    Group(matches=growth.BY_ROWS, sheets={"growth-plans": _plans}),
+    Group(matches=growth.BY_BACKLOG),
+    Group(matches=growth.BY_POOLS),
+    Group(sheets={"cost": _cost}),
 )
-
-CASES = tuple(name for matches, sheets in _GROUPS for name in (*matches, *sheets))
+CASES = (*(name for each in _GROUPS for name in (*each.matches, *each.sheets)), "whole")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,28 +86,18 @@ class Bench:
     api_workers: int
     say: Say
 
-    def run(self, wanted: Sequence[str], found: Findings) -> None:
-        """Measure the wanted cases, all of them when none is named."""
-        for matches, sheets in _GROUPS:
-            with self._yard() as yard:
-                for name, build in matches.items():
-                    if not wanted or name in wanted:
-                        self._compare(name, build, yard, found)
-                for name, measure in sheets.items():
-                    if not wanted or name in wanted:
-                        self.say(f"{name} …")
-                        found.sheets += measure(yard, self.plan)
-
-    @contextmanager
-    def _yard(self) -> Iterator[Yard]:
+    def run(self, group: Group, found: Findings) -> None:
+        """Measure a group, and stop what it has started."""
         with ExitStack() as stack:
-            yield Yard(
-                servers=self.servers,
-                place=self.place,
-                api_workers=self.api_workers,
-                stack=stack,
-                say=self.say,
-            )
+            yard = Yard(
+                servers=self.servers, place=self.place, api_workers=self.api_workers,
+                stack=stack, say=self.say,
+            )  # fmt: skip
+            for name, build in group.matches.items():
+                self._compare(name, build, yard, found)
+            for name, measure in group.sheets.items():
+                self.say(f"{name} …")
+                found.sheets += measure(yard, self.plan)
 
     def _compare(self, name: str, build: Builder, yard: Yard, found: Findings) -> None:
         match = build(yard, self.plan)
@@ -109,9 +111,16 @@ class Bench:
 def bench(
     plan: Plan, *, folder: Path, wanted: Sequence[str], api_workers: int, say: Say, found: Findings
 ) -> None:
-    """Install what the peers need, and add to what is found."""
-    place = Place(folder=folder / "bench", environment=prepare(folder / "bench-venv", say=say))
-    say("starting Postgres and RabbitMQ …")
-    with start_servers(place.folder, vhosts=VHOSTS) as servers:
-        runs = Bench(plan=plan, place=place, servers=servers, api_workers=api_workers, say=say)
-        runs.run(wanted, found)
+    """Install what is needed, and add to what is found."""
+    groups = [part for each in _GROUPS if (part := each.of(wanted)).matches or part.sheets]
+    place = Place(folder=folder / "bench", environment=(folder / "bench-venv").resolve())
+    if any(each.peers for each in groups):
+        prepare(place.environment, say=say)
+    if groups:
+        say("starting Postgres and RabbitMQ …")
+        with start_servers(place.folder, vhosts=VHOSTS) as servers:
+            runs = Bench(plan=plan, place=place, servers=servers, api_workers=api_workers, say=say)
+            for each in groups:
+                runs.run(each, found)
+    if not wanted or "whole" in wanted:  # on servers of its own, which are struck
+        found.sheets.append(whole(plan.drill, say=say))
