@@ -1,5 +1,7 @@
 """The application factory."""
 
+from functools import partial
+
 from quart import Quart
 
 from taskyard.api.asyncapi import asyncapi_blueprint
@@ -13,6 +15,7 @@ from taskyard.api.errors import register_errors
 from taskyard.api.event_log import event_log_blueprint
 from taskyard.api.events import events_blueprint
 from taskyard.api.front import fronted
+from taskyard.api.gate import Gate
 from taskyard.api.headers import register_headers
 from taskyard.api.health import health_blueprint
 from taskyard.api.histories import histories_blueprint
@@ -42,7 +45,14 @@ def create_app(parts: Parts) -> Quart:
     """Return the HTTP application over open parts."""
     app = TimedQuart("taskyard.api", static_folder=None, template_folder="templates")
     app.request_class = bounded_request(limits(parts.table))
-    app.asgi_app = fronted(app.asgi_app, parts.pressure, parts.metrics.shed)  # type: ignore[assignment, arg-type, method-assign]
+    gate = Gate(
+        backlog=parts.intake.backlog,
+        quotas=parts.quotas,
+        table=parts.table,
+        known=parts.known,
+        answered=partial(parts.metrics.answered, "POST", "/v1/tasks", 503),
+    )
+    app.asgi_app = fronted(app.asgi_app, parts.pressure, parts.metrics.shed, gate)  # type: ignore[assignment, arg-type, method-assign]
     app.url_map.merge_slashes = False
     register_request_ids(app)
     register_tracing(app)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from taskyard.api.errors import MEDIA_TYPE, describe, problem
+from taskyard.api.gate import Gate, first_of
 from taskyard.api.pressure import Pressure
 from taskyard.api.views import Problem
 from taskyard.core.errors import MalformedBody, Overloaded
@@ -37,12 +38,16 @@ _LARGE_HEADERS = problem(
 
 
 _TOO_BUSY = describe(Overloaded("this process is behind with its requests; try again soon"))
-_NEW_WORK = ("/v1/tasks", "/v1/tasks/batch", "/v1/events")
+_ONE_TASK = "/v1/tasks"
+_NEW_WORK = (_ONE_TASK, "/v1/tasks/batch", "/v1/events")
 _SOONEST, _LATEST = 1, 3  # seconds until who was refused should come again
 
 
 def fronted(
-    application: Application, pressure: Pressure, shed: Callable[[], None] = lambda: None
+    application: Application,
+    pressure: Pressure,
+    shed: Callable[[], None] = lambda: None,
+    gate: Gate | None = None,
 ) -> Application:
     """Return the application behind what HTTP asks of a request; `shed` hears of each refusal."""
 
@@ -52,27 +57,41 @@ def fronted(
         elif refusal := _refusal(scope):
             await _refuse(send, refusal, (b"connection", b"close"))
         elif _is_new_work(scope):
-            caller, measured = _caller(scope), _is_measured(scope)
-            if pressure.refuses(caller, counted=measured):
-                # What else is asked for costs less, and helps those who look what is wrong.
-                shed()
-                seconds = random.randint(_SOONEST, _LATEST)  # noqa: S311 - it spreads who comes back
-                await _refuse(send, _TOO_BUSY, (b"retry-after", b"%d" % seconds))
-            elif measured:
-                visit = pressure.visit(caller)
-                exchange = _Exchange(receive, send, visit.came)
-                try:
-                    await exchange.serve(application, scope)
-                finally:
-                    visit.end(exchange.seconds)
-            else:
-                await _Exchange(receive, send).serve(application, scope)
+            await take_in(scope, receive, send)
         elif any(name in _ANNOUNCE_A_BODY for name, _ in scope["headers"]):
             await _Exchange(receive, send).serve(application, scope)
         else:
             await application(scope, receive, send)
 
+    async def take_in(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        caller, measured = _caller(scope), _is_measured(scope)
+        if pressure.refuses(caller, counted=measured):
+            # What else is asked for costs less, and helps those who look what is wrong.
+            shed()
+            seconds = random.randint(_SOONEST, _LATEST)  # noqa: S311 - it spreads who comes back
+            await _refuse(send, _TOO_BUSY, _come_again(seconds))
+            return
+        if gate and gate.is_watched and scope["path"] == _ONE_TASK:
+            length = next((v for n, v in scope["headers"] if n == b"content-length"), b"")
+            body, receive = await first_of(receive, length=length)
+            if body and (full := gate.refusal(scope["headers"], body)):
+                await _refuse(send, describe(full), _come_again(full.retry_after))
+                return
+        if not measured:
+            await _Exchange(receive, send).serve(application, scope)
+            return
+        visit = pressure.visit(caller)
+        exchange = _Exchange(receive, send, visit.came)
+        try:
+            await exchange.serve(application, scope)
+        finally:
+            visit.end(exchange.seconds)
+
     return front
+
+
+def _come_again(seconds: int) -> tuple[bytes, bytes]:
+    return b"retry-after", b"%d" % seconds
 
 
 _ANNOUNCE_A_BODY = (b"content-length", b"transfer-encoding")

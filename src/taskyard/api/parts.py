@@ -1,5 +1,6 @@
 """What the blueprints are given."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from quart import Blueprint
@@ -8,6 +9,7 @@ from taskyard.api.auth import Sessions
 from taskyard.api.pressure import Pressure
 from taskyard.broker.publisher import Publisher
 from taskyard.core.addresses import Network
+from taskyard.core.principal import Principal
 from taskyard.core.routing import RoutingTable
 from taskyard.process_metrics import ProcessMetrics
 from taskyard.services.authenticate import Authenticator
@@ -27,7 +29,8 @@ from taskyard.storage.pool import Pool
 class Parts:
     """The open resources of one API process; bootstrap opens and closes them.
 
-    `pages` are what is served to people; with them there are `sessions`.
+    `known` says who shows a credential, if that is known without asking anybody. `pages` are what
+    is served to people; with them there are `sessions`.
     """
 
     table: RoutingTable
@@ -44,6 +47,7 @@ class Parts:
     quotas: Quotas
     entry: Entry
     authenticator: Authenticator
+    known: Callable[[str], Principal | None] = lambda _: None
     sessions: Sessions | None = None
     pages: tuple[Blueprint, ...] = ()
     production: bool = False

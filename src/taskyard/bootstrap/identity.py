@@ -33,6 +33,7 @@ async def open_identity(given: Settings, pool: "Pool") -> AsyncIterator[dict[str
             tokens = await stack.enter_async_context(opened)
         known: dict[str, Any] = {
             "authenticator": keys if tokens is None else KeysAndTokens(keys, tokens),
+            "known": keys.known,
             "production": given.production,
         }
         if given.session_keys:

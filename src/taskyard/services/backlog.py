@@ -46,8 +46,13 @@ class Backlog:
         self._grouped, self._grouped_before = Counted(), Counted()
         self._full = False
 
-    def admit(self, pool: str, priority: int, tenant: TenantId) -> None:
-        """Let a task of a tenant in. Raises BacklogFull."""
+    @property
+    def is_near(self) -> bool:
+        """Whether a bound is so near that submissions may be refused for it."""
+        return any(each.is_near for each in (self._whole, *self._pools.values()))
+
+    def require_room(self, pool: str, priority: int, tenant: TenantId) -> None:
+        """Raise BacklogFull if a task of a tenant would not be let in."""
         if not self._whole.admits(priority, tenant, held=self._since.of(tenant=tenant)):
             raise self._all_full(priority)
         bound = self._pools.get(pool)
@@ -55,6 +60,10 @@ class Backlog:
             more, held = self._since.of(pool), self._since.of(pool, tenant)
             if not bound.admits(priority, tenant, more=more, held=held):
                 raise self._pool_full(pool, bound, priority)
+
+    def admit(self, pool: str, priority: int, tenant: TenantId) -> None:
+        """Let a task of a tenant in. Raises BacklogFull."""
+        self.require_room(pool, priority, tenant)
         self._since.add(pool, tenant)
 
     def admit_group(self, group: Sequence[Demand], tenant: TenantId) -> None:
@@ -107,8 +116,7 @@ class Backlog:
             with contextlib.suppress(StorageUnavailable):  # then nothing is accepted anyway
                 await self.look()
             took = time.monotonic() - began
-            near = any(each.is_near for each in (self._whole, *self._pools.values()))
-            every = _LOOK_AGAIN if near else _LOOK_EVERY
+            every = _LOOK_AGAIN if self.is_near else _LOOK_EVERY
             await asyncio.sleep(max(every, min(took * _SHARE_OF_TIME, _SELDOM)))
 
     async def look(self) -> None:

@@ -109,11 +109,25 @@ class ApiKeys:
         if (parts := _KEY.fullmatch(token)) is None:
             raise Unauthenticated("that is no API key; they are written tk_<prefix>_<secret>")
         prefix, secret = parts.groups()
-        believed = await self._find(prefix)
+        if (principal := self._shown(prefix, secret, await self._find(prefix))) is None:
+            raise _NO_SUCH_KEY
+        return principal
+
+    def known(self, token: str) -> Principal | None:
+        """Return who shows a key, if that is believed at the moment without asking anybody."""
+        if (parts := _KEY.fullmatch(token)) is None:
+            return None
+        prefix, secret = parts.groups()
+        believed = self._believed.get(prefix)
+        if believed is None or believed.until < time.monotonic():
+            return None
+        return self._shown(prefix, secret, believed)
+
+    def _shown(self, prefix: str, secret: str, believed: _Believed) -> Principal | None:
         key, shown = believed.key, _digest(secret, self._pepper)
         # One who does not exist is held against something as well: it takes as long.
         if not hmac.compare_digest(shown, key.digest if key else bytes(len(shown))) or key is None:
-            raise _NO_SUCH_KEY
+            return None
         return _principal(prefix, key)
 
     async def _find(self, prefix: str) -> _Believed:

@@ -6,12 +6,11 @@ from uuid import uuid4
 
 import pytest
 
-from taskyard.api.app import create_app
 from taskyard.api.time_limit import HANDLER_SECONDS, TimedQuart
 from taskyard.drill.proxy import Mode, open_proxy
 from taskyard.drill.wire import PostgresEar
 from taskyard.storage.pool import GIVING_UP_SECONDS
-from tests.application import BearingClient, open_parts
+from tests.application import BearingClient, client_of, open_parts
 
 _MARGIN = 45.0 - HANDLER_SECONDS - GIVING_UP_SECONDS  # what the clients wait beyond that
 
@@ -25,10 +24,10 @@ async def test_a_request_is_answered_before_its_client_gives_up(database_url: st
         through = database_url.replace(f":{port}/", f":{proxy.port}/")
         async with open_parts(through) as parts:
             # Given
-            app = create_app(parts)
-            app.test_client_class = BearingClient
-            assert isinstance(app, TimedQuart)
-            app.handler_seconds, client = 0.5, app.test_client()
+            client = client_of(parts)
+            assert isinstance(client, BearingClient)
+            assert isinstance(client.app, TimedQuart)
+            client.app.handler_seconds = 0.5
             path = f"/v1/tasks/{uuid4()}"
             assert (await client.get(path)).status_code == 404
             # When

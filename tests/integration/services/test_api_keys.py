@@ -1,5 +1,6 @@
 """services/keys.py: keys are made, recognised and ended."""
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -117,6 +118,23 @@ async def test_a_key_ends_when_it_is_revoked_or_expires(
     brief, _ = await made(connection, replace(WISH, lives=timedelta(microseconds=1)))
     with pytest.raises(Unauthenticated, match="expired"):
         await known.principal_of(brief)
+
+
+async def test_who_is_known_without_asking_is_known_for_as_long_as_that_is_believed(
+    connection: AsyncConnection, known: ApiKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The right secret, and only after somebody was asked not long ago."""
+    shown, _ = await made(connection)
+    assert known.known(shown) is None
+    asked = await known.principal_of(shown)
+    assert known.known(shown) == asked
+    last = "0" if shown[-1] != "0" else "1"
+    assert known.known(shown[:-1] + last) is None
+    assert known.known("no key") is None
+    later = time.monotonic() + 2.0
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "monotonic", lambda: later)
+        assert known.known(shown) is None
 
 
 async def test_a_key_that_soon_expires_is_not_believed_longer(
