@@ -26,7 +26,8 @@ async def test_a_person_logs_in_by_key_and_out(database_url: str) -> None:
         done = await log_in(browser, f"  {key} ")
         assert (done.status_code, done.headers["Location"]) == (303, "/")
         # Then the page names them, and the API and its documents can be read
-        page = await text(await browser.get("/"))
+        assert (await browser.get("/")).status_code == 200
+        page = await text(await browser.get("/me"))
         for part in (key[:15], "acme", "read", "a.*", 'href="/docs"'):
             assert part in page
         assert key not in page
@@ -172,7 +173,13 @@ async def test_production_serves_nobody_but_who_is_known(database_url: str) -> N
             key: answer.status_code for key, answer in answers.items() if key[0] not in served
         }
         pages = {("/", "GET"): 303, ("/logout", "POST"): 303, ("/assets/1/1", "GET"): 404}
-        pages |= {(path, "GET"): 303 for path in ("/tasks", "/tasks/1")}
+        pages |= {
+            (re.sub(r"<[^>]+>", "1", rule.rule), method): 303
+            for rule in app.url_map.iter_rules()
+            for method in rule.methods or ()
+            if rule.endpoint.startswith("dashboard.") and rule.endpoint != "dashboard.asset"
+        }
+        pages["/me", "GET"] = 303
         assert refused == {key: pages.get(key, 401) for key in refused}
         # And who asks for a page with a browser is sent to the login
         browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -190,3 +197,14 @@ async def test_without_a_session_key_there_are_no_pages(database_url: str, path:
     async with application(settings) as app:
         answer = await app.test_client().get(path)
         assert answer.status_code == (200 if path == "/style.css" else 404)
+
+
+async def test_who_may_not_read_is_shown_who_they_are(database_url: str) -> None:
+    """Not a refusal, as the first thing after a login."""
+    settings = given(database_url)
+    key = await make_key(settings, Scope.SUBMIT)
+    async with application(settings) as app:
+        browser = app.test_client()
+        await log_in(browser, key)
+        assert (await browser.get("/")).headers["Location"] == "/me"
+        assert "submit" in await text(await browser.get("/me"))

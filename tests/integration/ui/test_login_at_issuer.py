@@ -100,7 +100,7 @@ async def test_a_person_logs_in_at_the_issuer(
         answer = await back(browser, at_issuer(url))
         # Then they are in
         assert (answer.status_code, answer.headers["Location"]) == (303, "/")
-        page = await text(await browser.get("/"))
+        page = await text(await browser.get("/me"))
         for part in (f"{server.issuer}#ada", "acme", "cancel, read"):
             assert part in page
         assert (await browser.get("/v1/tasks")).status_code == 200
