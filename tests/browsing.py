@@ -15,9 +15,10 @@ from taskyard.api.app import create_app
 from taskyard.bootstrap.api import with_dashboard
 from taskyard.bootstrap.identity import open_identity
 from taskyard.core.principal import Scope, TenantId
+from taskyard.core.routing import RoutingTable
 from taskyard.services.keys import KeyWish
 from taskyard.settings import Settings
-from tests.application import open_parts
+from tests.application import TABLE, open_parts
 
 
 def given(database_url: str, **more: Any) -> Settings:
@@ -28,18 +29,20 @@ def given(database_url: str, **more: Any) -> Settings:
 
 
 @asynccontextmanager
-async def application(settings: Settings) -> AsyncIterator[Quart]:
+async def application(
+    settings: Settings, table: RoutingTable = TABLE, **changes: Any
+) -> AsyncIterator[Quart]:
     async with (
-        open_parts(settings.database_url) as parts,
+        open_parts(settings.database_url, table, **changes) as parts,
         open_identity(settings, parts.pool) as identity,
     ):
         yield create_app(with_dashboard(replace(parts, **identity), encrypted=False))
 
 
-async def make_key(settings: Settings, *scopes: Scope) -> str:
+async def make_key(settings: Settings, *scopes: Scope, patterns: tuple[str, ...] = ("a.*",)) -> str:
     wish = KeyWish(
         tenant=TenantId("acme"), name="k", scopes=frozenset(scopes), created_by="tests",
-        patterns=("a.*",),
+        patterns=patterns,
     )  # fmt: skip
     key, _ = await bootstrap.create_key(settings, wish)
     return key

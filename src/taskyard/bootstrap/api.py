@@ -131,6 +131,7 @@ def with_dashboard(parts: "Parts", *, encrypted: bool, trace_url: str | None = N
         ),
         flow=Flow(parts.pool, parts.table, parts.publisher),
         lately=LastHour(parts.pool),
+        webhooks=parts.webhooks,
         encrypted=encrypted,
         trace_url=trace_url,
     )

@@ -95,9 +95,11 @@ async def page(
     return await read_page(connection, _SQL["list_dead_letters"], given, limit=limit)
 
 
-async def groups(connection: AsyncConnection, wanted: Criteria, *, limit: int) -> list[ReasonGroup]:
+async def groups(
+    connection: AsyncConnection, wanted: Criteria, *, limit: int, newest: int = GROUPED
+) -> list[ReasonGroup]:
     """Return up to `limit` reason groups of the newest dead letters, the largest first."""
-    given = asdict(wanted) | {"newest": GROUPED, "limit": limit} | owned_by(connection)
+    given = asdict(wanted) | {"newest": newest, "limit": limit} | owned_by(connection)
     async with connection.cursor(row_factory=opened_row(_group, HISTORY)) as cursor:
         await cursor.execute(_SQL["group_dead_letters"], given)
         return await cursor.fetchall()

@@ -3,8 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 from urllib.parse import urlencode
+from uuid import UUID
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 # Each returns what a text means, by the names of a search, or raises ValueError in words.
 Readers = Mapping[str, Callable[[str], dict[str, Any]]]
@@ -75,3 +79,30 @@ def as_priority(text: str) -> int:
     if len(text) != 1 or text not in "0123456789":
         raise ValueError("must be 0 to 9")
     return int(text)
+
+
+def as_label(text: str) -> dict[str, Any]:
+    """Read a label, written key:value."""
+    key, colon, value = text.partition(":")
+    if not colon:
+        raise ValueError("must be written key:value")
+    return {"labels": {key.strip(): value.strip()}}
+
+
+def as_id(text: str) -> UUID:
+    """Read where a page of a list begins."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise ValueError("is not a page of this list") from None
+
+
+def one_of(kind: type[Choice]) -> Callable[[str], Choice]:
+    """Return the reader of one word of several."""
+
+    def read(text: str) -> Choice:
+        if text not in list(kind):
+            raise ValueError(f"is none of {', '.join(kind)}")
+        return kind(text)
+
+    return read

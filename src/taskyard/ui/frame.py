@@ -29,6 +29,9 @@ SECTIONS = (
     Section("Yard", "/"),
     Section("Pools", "/pools"),
     Section("Tasks", "/tasks"),
+    Section("Dead letters", "/dead-letters"),
+    Section("Events", "/events"),
+    Section("Webhooks", "/webhooks"),
     Section("Charts", "/charts"),
 )
 
@@ -49,6 +52,13 @@ def require(scope: Scope) -> None:
     if not viewer().principal.may(scope):
         has = ", ".join(sorted(viewer().principal.scopes)) or "none"
         raise Forbidden(f"this needs the scope {scope!s}; yours: {has}")
+
+
+def require_whole_tenant(scope: Scope) -> None:
+    """Raise Forbidden unless the viewer has a scope, and is not limited to some task types."""
+    require(scope)
+    if viewer().principal.owner.patterns is not None:
+        raise Forbidden("this is for who is not limited to some task types")
 
 
 def framed_blueprint(

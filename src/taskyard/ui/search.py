@@ -10,7 +10,7 @@ from uuid import UUID
 from taskyard.core.states import State
 from taskyard.core.task import TaskId
 from taskyard.storage.task_search import Search
-from taskyard.ui.fields import as_instant, read_fields
+from taskyard.ui.fields import Readers, as_id, as_instant, as_label, one_of, read_fields
 
 FIELDS = ("id", "type", "state", "pool", "label", "error", "after", "before")
 _HEX = re.compile(r"[0-9a-f]{1,32}")
@@ -51,34 +51,14 @@ def _id(text: str) -> dict[str, Any]:
     }
 
 
-def _state(text: str) -> dict[str, Any]:
-    if text not in set(State):
-        raise ValueError(f"is none of {', '.join(State)}")
-    return {"state": State(text)}
-
-
-def _label(text: str) -> dict[str, Any]:
-    key, colon, value = text.partition(":")
-    if not colon:
-        raise ValueError("must be written key:value")
-    return {"labels": {key.strip(): value.strip()}}
-
-
-def _older(text: str) -> dict[str, Any]:
-    try:
-        return {"older": TaskId(UUID(text))}
-    except ValueError:
-        raise ValueError("is not a page of this list") from None
-
-
-_READERS = {
+_READERS: Readers = {
     "id": _id,
     "type": lambda text: {"type": text},
-    "state": _state,
+    "state": lambda text: {"state": one_of(State)(text)},
     "pool": lambda text: {"pool": text},
-    "label": _label,
+    "label": as_label,
     "error": lambda text: {"error": text},
     "after": lambda text: {"created_after": as_instant(text)},
     "before": lambda text: {"created_before": as_instant(text)},
-    "older": _older,
+    "older": lambda text: {"older": TaskId(as_id(text))},
 }

@@ -1,6 +1,6 @@
 """What the dashboard's pages look at."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from taskyard.broker.publisher import Publisher
 from taskyard.core.routing import RoutingTable
@@ -8,6 +8,7 @@ from taskyard.services.catalog import Catalog
 from taskyard.services.entry import Entry
 from taskyard.services.flow import Flow
 from taskyard.services.lately import LastHour
+from taskyard.services.webhook_policy import WebhookPolicy
 from taskyard.services.why import Yard as WhyYard
 from taskyard.storage.pool import Pool
 
@@ -28,5 +29,6 @@ class Yard:
     waits: WhyYard
     flow: Flow
     lately: LastHour
+    webhooks: WebhookPolicy = field(default_factory=WebhookPolicy)
     encrypted: bool = False
     trace_url: str | None = None
