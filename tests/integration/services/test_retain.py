@@ -40,6 +40,18 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
         yield opened
 
 
+@pytest.fixture(autouse=True)
+async def _counted(connection: Connection) -> None:
+    """The statistics have counted whatever happens in these tests, if they do not say otherwise."""
+    await counted_up_to(connection, 1 << 60)
+
+
+async def counted_up_to(connection: Connection, position: int) -> None:
+    await connection.execute(
+        "UPDATE statistics_cursors SET position = %s WHERE purpose = 'history'", (position,)
+    )
+
+
 async def given(
     connection: Connection,
     *,
@@ -94,6 +106,25 @@ async def test_retention_counts_from_the_end_by_type(connection: Connection, poo
     await given(connection, age=14 * DAY, task_type="other", ended=8 * DAY)
     assert await sweep(pool) == 1
     assert await left(connection) == {*just_ended, *kept_longer, *by_default}
+
+
+async def test_what_was_not_counted_waits_for_that(connection: Connection, pool: Pool) -> None:
+    """The statistics are of all that ever happened; but for a day at most, or the disk fills."""
+    # Given tasks that are over, one of them for more than a day, and nothing counted
+    waits = await given(connection)
+    await given(connection, age=11 * DAY, ended=DAY + 2 * HOUR)
+    await counted_up_to(connection, 0)
+    # When it is swept, then only that one goes
+    assert await sweep(pool) == 1
+    assert await left(connection) == {*waits}
+    # And the other one once it was counted, to its last change
+    [last] = await (
+        await connection.execute("SELECT max(position) FROM task_events WHERE task_id = %s", waits)
+    ).fetchone() or [0]
+    await counted_up_to(connection, last - 1)
+    assert await sweep(pool) == 0
+    await counted_up_to(connection, last)
+    assert await sweep(pool) == 1
 
 
 async def test_a_task_that_is_replayed_meanwhile_is_left(
