@@ -8,7 +8,7 @@ has counted stays when it dies.
 from collections.abc import Iterable
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -41,6 +41,12 @@ class ProcessMetrics:
             "Submissions refused at once because the process was behind.",
             registry=self._registry,
         )
+        self._limit = Gauge(
+            "taskyard_http_submissions_limit",
+            "Submissions that a process lets in at once, the fewest of all: few when it is behind.",
+            registry=self._registry,
+            multiprocess_mode="livemin",
+        )
         self._commits = Histogram(
             "taskyard_commit_tasks",
             "Tasks that shared one commit.",
@@ -58,6 +64,10 @@ class ProcessMetrics:
         """Count a request that was refused before it was looked at."""
         self._shed.inc()
 
+    def limited(self, submissions: float) -> None:
+        """Remember how many submissions this process lets in at once."""
+        self._limit.set(submissions)
+
     def committed(self, tasks: int) -> None:
         """Count a commit of so many tasks."""
         self._commits.observe(tasks)
@@ -67,4 +77,12 @@ class ProcessMetrics:
         if self._shared is None:
             yield from self._registry.collect()
         else:
+            self._forget_dead(self._shared)
             yield from MultiProcessCollector(None, path=str(self._shared)).collect()  # type: ignore[no-untyped-call]
+
+    @staticmethod
+    def _forget_dead(shared: Path) -> None:
+        """Forget what is true only as long as a process lives; what it counted stays."""
+        for file in shared.glob("gauge_live*_*.db"):
+            if not Path("/proc", file.stem.rpartition("_")[2]).exists():
+                file.unlink(missing_ok=True)

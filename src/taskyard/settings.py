@@ -54,6 +54,7 @@ class Settings:
     metrics_networks: tuple[Network, ...] = ()
     log_format: str = "auto"
     log_level: str = "info"
+    metrics_listen: tuple[str, int] | None = None
     otlp_endpoint: str | None = None
     trace_url: str | None = None
     mode: str = "development"

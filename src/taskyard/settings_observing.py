@@ -1,4 +1,4 @@
-"""The settings about how a deployment is watched: its traces."""
+"""The settings about how a deployment is watched: its metrics and traces."""
 
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -25,7 +25,21 @@ def _trace_url(text: str) -> str | None:
     return text
 
 
+def _address(text: str) -> tuple[str, int] | None:
+    if not text:
+        return None
+    host, colon, port = text.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()) or not 1 <= int(port) <= 65535:
+        raise ValueError(f"is {text[:80]!r}, not an address like 127.0.0.1:9100")
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - who says :9100 means all
+
+
 OBSERVING: Mapping[str, Setting] = {
+    "metrics_listen": Setting(
+        parse=_address,
+        default="",
+        meaning="where dispatcher, ingest and workers serve their own metrics: 0.0.0.0:9100",
+    ),
     "otlp_endpoint": Setting(
         parse=_otlp_endpoint,
         default="",

@@ -15,6 +15,7 @@ end, so one who floods the process bears it. A body that comes slowly takes no r
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 
 _EVERY = 0.03  # seconds between two looks
 TARGET = 0.03  # seconds that submissions may take on average, if nothing else is said
@@ -29,16 +30,20 @@ _LEARNS, _FORGETS = 0.2, 0.005  # at each look: what few at once take, half of i
 
 
 class Pressure:
-    """The limit of submissions under way at once; `target` is in seconds."""
+    """The limit of submissions under way at once, each new one told; `target` is in seconds."""
 
-    def __init__(self, target: float = TARGET) -> None:
+    def __init__(
+        self, target: float = TARGET, *, on_change: Callable[[float], None] = lambda _: None
+    ) -> None:
         self._target = target
+        self._on_change = on_change
         self.limit = _MOST
         self._callers: Counter[int] = Counter()
         self._under_way = self._most_under_way = 0
         self._sum, self._count = 0.0, 0
         self._of_few = 0.0
         self._cuts = 0
+        on_change(self.limit)
 
     def refuses(self, caller: int, *, counted: bool = True) -> bool:
         """Whether to refuse new work; `caller` is any hash of who asks.
@@ -78,6 +83,7 @@ class Pressure:
 
     def look(self, *, late: float) -> None:
         """Draw the conclusion from what was learned since the last look, and its lateness."""
+        before = self.limit
         most, self._most_under_way = self._most_under_way, self._under_way
         delay = late + self._sum / self._count if self._count else 0.0
         self._sum, self._count = 0.0, 0
@@ -92,6 +98,8 @@ class Pressure:
             cut = max(_DEEPEST_CUT, target / delay)
             self.limit = max(float(_FEW), min(self.limit, most) * cut)
             self._cuts += 1
+        if self.limit != before:
+            self._on_change(self.limit)
 
     async def watch(self) -> None:
         """Look, again and again. Never returns."""

@@ -82,7 +82,7 @@ async def open_api(given: Settings) -> AsyncIterator["Parts"]:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(_LET_GO, _let_go, waiting, stream, watch)
         quotas = await enter(open_quotas(pool, routing(given).quota))
-        pressure = Pressure(given.submit_target.total_seconds())
+        pressure = Pressure(given.submit_target.total_seconds(), on_change=metrics.limited)
         await enter(beside(pressure.watch(), name="pressure"))
         parts = Parts(
             table=routing(given),

@@ -30,8 +30,10 @@ async def run_dispatcher(given: Settings) -> None:
     from taskyard.broker.wakeup import exchange_name
     from taskyard.dispatcher import Dispatcher
     from taskyard.dispatcher.lines import follow_freed, releasing
+    from taskyard.dispatcher.readings import dispatcher_readings
     from taskyard.dispatcher.statistics import statistics_duties
     from taskyard.dispatcher.usage import counting
+    from taskyard.role_metrics import served
     from taskyard.services.reconcile import Reconciler
     from taskyard.storage.pool import open_pool
 
@@ -67,6 +69,8 @@ async def run_dispatcher(given: Settings) -> None:
                 *statistics_duties(pool),
             ],
         )
+        readings = dispatcher_readings(dispatcher, publisher, reconciler)
+        stack.enter_context(served(readings, given.metrics_listen))
         settle()
         notify.ready()
         await dispatcher.run()
@@ -77,6 +81,8 @@ async def run_ingest(given: Settings) -> None:
     from taskyard.broker.consumer import open_consumer
     from taskyard.broker.topology import ingest_queue
     from taskyard.ingest import HELD, consume
+    from taskyard.ingest.readings import ingest_readings
+    from taskyard.role_metrics import served
     from taskyard.services.backlog import open_backlog
     from taskyard.services.catalog import Catalog
     from taskyard.services.entry import Entry
@@ -95,6 +101,7 @@ async def run_ingest(given: Settings) -> None:
         await catalog.known.wait()
         queue = ingest_queue(given.prefix)
         consumer = await enter(open_consumer(given.amqp_url, queue, bounds=HELD))
+        stack.enter_context(served(ingest_readings(consumer), given.metrics_listen))
         settle()
         notify.ready()
         own = OwnPool(pool, Owner(given.events_tenant))
@@ -108,10 +115,12 @@ async def run_ingest(given: Settings) -> None:
 def run_worker(given: Settings, pool_name: str) -> int:
     """Run the tasks of one pool until SIGTERM or SIGINT; return the exit code."""
     from taskyard import files
+    from taskyard.role_metrics import served
     from taskyard.storage.pool import connect_sync
     from taskyard.storage.task_types import announce
     from taskyard.worker.agreement import announcements
     from taskyard.worker.app import make_celery, put_on_path
+    from taskyard.worker.readings import worker_readings
     from taskyard.worker.runtime import Runtime
     from taskyard.worker.serve import serve
 
@@ -150,5 +159,6 @@ def run_worker(given: Settings, pool_name: str) -> int:
         notify.ready()
 
     drain = min(pool.drain, given.longest_drain).total_seconds()
-    with traced(given, f"worker {pool.name}"):
+    readings = worker_readings(runtime, pool)
+    with traced(given, f"worker {pool.name}"), served(readings, given.metrics_listen):
         return serve(app, pool, name=name, amqp_url=given.amqp_url, drain=drain, on_ready=on_ready)

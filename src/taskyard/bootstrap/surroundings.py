@@ -24,7 +24,7 @@ ADMIN_KEY, KEY_PEPPER, SESSION_KEY = "admin-key", "key-pepper", "session-key"
 _GIVEN_BY_STACKS = {
     f"TASKYARD_{name}{FILE_SUFFIX}"
     for name in ("DATABASE_URL", "AMQP_URL", "KEY_PEPPER", "SESSION_KEYS")
-}
+} | {"TASKYARD_METRICS_LISTEN"}
 _STATE = Path(".taskyard")  # where `taskyard up` keeps its files if not told otherwise
 
 
@@ -146,7 +146,8 @@ def secret_file(file: Path, make: Callable[[], str]) -> str:
 def child_environment(defaults: Mapping[str, str]) -> dict[str, str]:
     """Return the environment for the roles of a stack: ours, over some defaults.
 
-    Files of what a stack gives its roles itself are left out: both would be one too many.
+    Files of what a stack gives its roles itself are left out: both would be one too many. So is an
+    address that only one of them could listen at.
     """
     ours = {name: text for name, text in os.environ.items() if name not in _GIVEN_BY_STACKS}
     return {**defaults, **ours}

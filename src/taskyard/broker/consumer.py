@@ -70,6 +70,7 @@ class Consumer:
         self._delivered = 0
         self._channel: aiormq.abc.AbstractChannel | None = None
         self.connected = asyncio.Event()
+        self.acknowledged = 0
 
     async def take(self, most: int, *, most_bytes: int) -> list[Message]:
         """Wait for messages; return up to so many, in the order of the queue.
@@ -93,6 +94,11 @@ class Consumer:
             room -= len(taken[-1].body)
         return taken
 
+    @property
+    def held(self) -> int:
+        """How many messages the broker waits for."""
+        return len(self._unacknowledged)
+
     def holds(self, message: Message) -> bool:
         """Return whether the broker still waits for this message to be acknowledged."""
         return message.channel is self._channel
@@ -109,6 +115,7 @@ class Consumer:
         last = 0
         while self._unacknowledged and self._unacknowledged[0] in self._done:
             last = self._unacknowledged.popleft()
+            self.acknowledged += 1
             self._done.remove(last)
         if not last:
             return

@@ -1,6 +1,8 @@
 """Publishing wake-ups with confirms, over one connection that comes back by itself."""
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -36,7 +38,10 @@ class Message:
 
 
 class Publisher:
-    """Publishes to one exchange. Opened by `open_publisher`; declares nothing."""
+    """Publishes to one exchange. Opened by `open_publisher`; declares nothing.
+
+    It counts what the broker `said`, in how many rounds, and the seconds that these took.
+    """
 
     def __init__(self, url: str, exchange: str) -> None:
         self._url = url
@@ -46,6 +51,8 @@ class Publisher:
         self._channel: aiormq.Channel | None = None
         self._silent = asyncio.Event()
         self.connected = asyncio.Event()
+        self.said: Counter[Confirm] = Counter()
+        self.rounds, self.seconds = 0, 0.0
 
     async def publish(self, wakeups: Sequence[WakeUp]) -> list[Confirm]:
         """Publish all, pipelined; return in order what the broker said to each."""
@@ -56,6 +63,7 @@ class Publisher:
         channel = self._channel
         if not messages or channel is None:
             return [Confirm.UNANSWERED] * len(messages)
+        began = time.monotonic()
         publishing = [
             asyncio.create_task(_publish_one(channel, self._exchange, message))
             for message in messages
@@ -67,7 +75,10 @@ class Publisher:
         await asyncio.gather(*late, return_exceptions=True)
         if len(late) == len(publishing):
             self._silent.set()
-        return [Confirm.UNANSWERED if each.cancelled() else each.result() for each in publishing]
+        said = [Confirm.UNANSWERED if each.cancelled() else each.result() for each in publishing]
+        self.said.update(said)
+        self.rounds, self.seconds = self.rounds + 1, self.seconds + time.monotonic() - began
+        return said
 
     async def is_blocked(self) -> bool:
         """Return whether the broker lets nobody publish: it has too little memory or disk."""

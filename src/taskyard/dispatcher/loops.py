@@ -51,6 +51,7 @@ class Dispatcher:
         self._outward = outward
         self._pending = asyncio.Event()
         self._dates = asyncio.Event()
+        self.database_faults = 0
 
     async def run(self) -> None:
         """Run every duty until cancelled."""
@@ -80,6 +81,7 @@ class Dispatcher:
             try:
                 await duty()
             except StorageUnavailable as error:
+                self.database_faults += 1
                 log.warning("database unavailable", error=error.detail)
                 await asyncio.sleep(_AFTER_TROUBLE)
 

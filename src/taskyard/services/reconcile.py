@@ -7,8 +7,9 @@ purged or deleted a queue, or a broker came back without its disk.
 Nobody can say which are missing: the oldest are published again. A wake-up too many is harmless.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -32,6 +33,14 @@ _STALE = 30.0  # seconds after which a wake-up that is not in the queue is not b
 _MOST_AT_ONCE = 2_000  # a purged queue is filled again at this pace, not with a storm
 
 
+@dataclass(slots=True)
+class Seen:
+    """The queues of the pools, as they were when they were last looked at (monotonic clock)."""
+
+    at: float = float("-inf")
+    depths: Mapping[str, Depth] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reconciler:
     """What a reconciling process works with."""
@@ -42,6 +51,7 @@ class Reconciler:
     database_url: str
     amqp_url: str
     prefix: str
+    seen: Seen = field(default_factory=Seen)
 
     async def check(self) -> bool:
         """Check every pool whose check is due; return whether to look again soon.
@@ -63,6 +73,8 @@ class Reconciler:
         )
         if not yard.broker_up:
             return False
+        self.seen.at = time.monotonic()
+        self.seen.depths = {each.pool.name: each.depth for each in yard.pools if each.depth}
         if missing := [status.queues.current for status in yard.pools if status.depth is None]:
             await self._restore(missing)
         statuses = [status for status in yard.pools if status.pool.name in due]

@@ -123,6 +123,8 @@ class Keeper:
             return _LOOK
         ids = sorted({each.task_id for each in active})
         held = attempts.extend_leases(cursor, ids, self._runtime.worker)
+        tally = self._runtime.tally
+        tally.beats, tally.beat_at = tally.beats + 1, time.monotonic()
         waits = [self._look_after(cursor, each, held.get(each.task_id)) for each in active]
         return max(0.0, min([_BEAT, *waits]))
 
@@ -146,6 +148,7 @@ class Keeper:
     def _miss(self, request: AttemptRequest) -> float:
         request.missed += 1
         if request.missed >= (_MISSED_AT_MOST if request.leased else _CLAIM_MAY_TAKE):
+            self._runtime.tally.lost += request.leased and request.missed == _MISSED_AT_MOST
             self._kill(request, why="its lease is gone")
             return _BEAT
         return _SOON if request.leased else _BEAT
@@ -162,6 +165,7 @@ class Keeper:
     def _kill(self, request: AttemptRequest, *, why: str) -> None:
         if self._kills and request.kill():
             log.warning("attempt killed", task_id=request.id, why=why)
+            self._runtime.tally.killed += 1
         elif request.id not in self._told:
             self._told.add(request.id)
             log.warning("attempt goes on: threads cannot be killed", task_id=request.id, why=why)

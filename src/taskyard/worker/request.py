@@ -64,8 +64,10 @@ class AttemptRequest(Request):
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """A child has begun: from now on its lease is kept."""
         super().on_accepted(pid, time_accepted)
-        self._runtime.active[id(self)] = self
         self._runtime.began_at = time.monotonic()
+        if not self._runtime.active:
+            self._runtime.idle_until = self._runtime.began_at
+        self._runtime.active[id(self)] = self
 
     def acknowledge(self) -> None:
         """The attempt has ended. Celery overrides `on_success` in the class it makes of this."""

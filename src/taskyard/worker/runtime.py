@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
@@ -29,6 +30,16 @@ T = TypeVar("T")
 # A plan for each call would cost more than what it plans: all is found by id (measured).
 _GENERIC = "force_generic_plan"
 _GIVE_UP_AFTER = 60.0
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the keeper of this worker has counted; `beat_at` is on the monotonic clock."""
+
+    beats: int = 0
+    beat_at: float = 0.0
+    lost: int = 0
+    killed: int = 0
 
 
 class Runtime:
@@ -59,6 +70,8 @@ class Runtime:
         self.group: GroupCommit | None = None
         self.loop: LoopThread | None = None  # in a pool of coroutines
         self.began_at = time.monotonic()  # the latest attempt
+        self.idle_until = 0.0  # when something began to run, and nothing did before
+        self.tally = Tally()
         self._local = threading.local()
         # A connection inherited over a fork is kept, not closed: closing it would say goodbye to
         # the server on the parent's socket.

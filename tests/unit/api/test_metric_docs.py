@@ -4,8 +4,10 @@ import json
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
 import pytest
 import yaml
@@ -14,10 +16,23 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from taskyard.api.metric_families import health_families, yard_families
+from taskyard.broker.consumer import Consumer
+from taskyard.broker.depths import Depth
+from taskyard.broker.publisher import Publisher
+from taskyard.core.routing import Pool, RoutingTable
 from taskyard.core.statistics import BOUNDS, RUNS, Change, Durations
+from taskyard.dispatcher import Dispatcher
+from taskyard.dispatcher.readings import dispatcher_readings
+from taskyard.ingest import HELD
+from taskyard.ingest.readings import ingest_readings
 from taskyard.process_metrics import ProcessMetrics
+from taskyard.role_metrics import Reading, Readings
+from taskyard.services.reconcile import Reconciler, Seen
 from taskyard.services.statistics import Snapshot
+from taskyard.storage.pool import Pool as ConnectionPool
 from taskyard.storage.statistics import Standing, Total, Unended
+from taskyard.worker.readings import worker_readings
+from taskyard.worker.runtime import Runtime
 
 ROOT = Path(__file__).parents[3]
 PROMETHEUS = ROOT / "compose" / "prometheus"
@@ -49,8 +64,31 @@ class Everything(Collector):
         own = ProcessMetrics()
         own.answered("GET", "/v1/tasks", 200, 0.01)
         own.shed()
+        own.limited(64)
         own.committed(3)
         yield from own.collect()
+        yield from Readings(readings()).collect()
+
+
+def readings() -> list[Reading]:
+    """What each role tells of itself, with one pool and nothing done yet."""
+    pool = Pool(name="p", tasks=("t",), modules=())
+    table = RoutingTable(pools={"p": pool}, defaults={})
+    publisher, connections = Publisher("", ""), cast("ConnectionPool", None)
+    seen = Seen(at=time.monotonic(), depths={"p": Depth(ready=1, consumers=1)})
+    reconciler = Reconciler(
+        table=table, connections=connections, publisher=publisher, database_url="", amqp_url="",
+        prefix="", seen=seen,
+    )  # fmt: skip
+    dispatcher = Dispatcher(
+        database_url="", pool=connections, publisher=publisher, reconciler=reconciler, table=table
+    )
+    consumer = Consumer("", "", bounds=HELD, look_after=1.0)
+    return [
+        *dispatcher_readings(dispatcher, publisher, reconciler),
+        *ingest_readings(consumer),
+        *worker_readings(Runtime(database_url="", worker="w", pool="p"), pool),
+    ]
 
 
 def shown(family: Metric) -> tuple[str, str, str, str]:

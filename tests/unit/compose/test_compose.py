@@ -112,11 +112,13 @@ def test_no_secret_is_written_down(services: dict[str, Any]) -> None:
 
 
 def test_the_example_names_every_variable_and_no_secret() -> None:
-    """.env.example has each variable of compose.yaml, and leaves the secrets empty."""
+    """.env.example has each variable of both files, and leaves the secrets empty."""
     lines = (COMPOSE / ".env.example").read_text().splitlines()
     given = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
-    used = {found["name"] for found in _VARIABLE.finditer((COMPOSE / "compose.yaml").read_text())}
+    files = ("compose.yaml", "observability.yaml")
+    text = "".join((COMPOSE / name).read_text() for name in files)
+    used = {found["name"] for found in _VARIABLE.finditer(text)}
 
     assert set(given) == used
     assert not any(value for name, value in given.items() if _SECRET.search(name))
