@@ -16,7 +16,7 @@ _WITHIN = 240
 def test_a_quick_look_at_growth_measures_and_reports(tmp_path: Path) -> None:
     """Without the peers: stacks are filled, drained, explained, compared, stopped, and told of."""
     tmp_path.chmod(0o755)
-    words = ["--quick", "--only", "growth-drain", "--only", "growth-plans"]
+    words = ["--quick", "--api-workers", "1", "--only", "growth-drain", "--only", "growth-plans"]
     command = [sys.executable, "-m", "benchmarks", *words, "--markdown", "--folder", str(tmp_path)]
 
     done = subprocess.run(command, capture_output=True, text=True, timeout=_WITHIN, check=False)

@@ -68,5 +68,5 @@ def test_the_deployments_that_are_measured_are_valid(tmp_path: Path) -> None:
     table = read_routing(routing)
 
     assert table.pools["bench"].window == 20_000
-    assert [pool for pool, *_ in table.pools_for("p1.noop")] == ["p1"]
+    assert [pool.name for pool, _ in table.pools_for("p1.noop")] == ["p1"]
     assert sorted(each.name for each in workers.iterdir()) == ["bench_bench.py", "bench_p1.py"]
