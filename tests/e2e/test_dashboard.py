@@ -1,6 +1,7 @@
 """The dashboard in a real browser: live, by keyboard, for eyes and screen readers."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -105,12 +106,41 @@ def test_pages_can_be_read_by_everybody(browser: Browser, yard: Gateway, looks: 
         labels={"team": "y" * 120},
     )  # fmt: skip
     with logged_in(browser, yard, **looks) as page:
-        for path in ("/tasks", "/tasks?id=nothing&state=x", f"/tasks/{failed['id']}", "/tasks/17"):
+        for path in (
+            "/tasks", "/tasks?id=nothing&state=x", f"/tasks/{failed['id']}", "/tasks/17",
+            "/charts?last=1y",
+        ):  # fmt: skip
             page.goto(path)
             if path == "/tasks/17":
                 expect(page.get_by_role("alert")).to_be_visible()
             require_accessible(page)
             require_no_sideways(page)
+
+
+@pytest.mark.parametrize("looks", LOOKS, ids=["light", "dark-and-narrow"])
+def test_charts_are_drawn_of_what_ran(browser: Browser, yard: Gateway, looks: dict) -> None:
+    """As pictures and as a table, chosen by keyboard; axe finds nothing, nothing is too wide."""
+    yard.run("quick.echo", {"value": 7})
+    with logged_in(browser, yard, **looks) as page:
+        # Given what ran was counted, which is seen without a hand on the page
+        page.goto("/charts?last=24h")
+        drawn = page.get_by_role("region", name="Ended, a minute").get_by_role("img")
+        expect(drawn).to_be_visible(timeout=60_000)
+        expect(drawn).to_have_accessible_name(re.compile("^Ended, a minute: quick .* at most"))
+        # When another stretch and the table are chosen by keyboard
+        page.get_by_label("The last").focus()
+        page.keyboard.press("ArrowUp")
+        page.get_by_label("Times").focus()
+        page.keyboard.press("Enter")
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Show").press("Enter")
+        page.wait_for_url("**/charts?last=6h*")
+        page.get_by_role("link", name="As a table: Run").press("Enter")
+        table = page.get_by_role("region", name="Run, as a table")
+        # Then the page says the same in numbers
+        expect(table.get_by_role("row")).not_to_have_count(0)
+        require_accessible(page)
+        require_no_sideways(page)
 
 
 def test_pages_need_no_script(browser: Browser, yard: Gateway) -> None:

@@ -18,6 +18,7 @@ from taskyard.services.reconcile import CHECK_EVERY, Reconciler
 from taskyard.services.retain import forget_events, forget_keys, forget_sessions, rest_after, retain
 from taskyard.stopping import end
 from taskyard.storage import listen, run_times, tasks, windows, workers
+from taskyard.storage import listen, run_times, task_types, tasks, windows
 from taskyard.storage.pool import Pool, borrowed
 
 log = structlog.get_logger(__name__)
@@ -125,6 +126,7 @@ class Dispatcher:
         async with borrowed(self._pool) as connection:
             await windows.forget_shares(connection)
             await workers.forget_workers(connection)
+            await task_types.forget_of_no_pool(connection, self._table.pools)
         await asyncio.sleep(rest_after(time.monotonic() - began))
 
 

@@ -1,6 +1,6 @@
 """The task types that workers announced."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,7 +26,7 @@ class Announcement:
 
 
 def announce(connection: Connection, pool: str, announced: Sequence[Announcement]) -> None:
-    """Record what the workers of a pool can run."""
+    """Record what the workers of a pool can run, and forget what none has for a week."""
     given = {
         "pool": pool,
         "types": [each.type for each in announced],
@@ -35,6 +35,7 @@ def announce(connection: Connection, pool: str, announced: Sequence[Announcement
     }
     with connection.transaction():
         connection.execute(_SQL["announce"], given)
+        connection.execute(_SQL["forget_left_out"], {"pool": pool, "types": given["types"]})
         connection.execute(_SQL["ring"])
 
 
@@ -43,3 +44,9 @@ async def announcements(connection: AsyncConnection) -> list[Announcement]:
     async with connection.cursor(row_factory=class_row(Announcement)) as cursor:
         await cursor.execute(_SQL["list_task_types"])
         return await cursor.fetchall()
+
+
+async def forget_of_no_pool(connection: AsyncConnection, pools: Collection[str]) -> list[str]:
+    """Forget the types that were announced long ago for other pools than these; return them."""
+    cursor = await connection.execute(_SQL["forget_of_no_pool"], {"pools": list(pools)})
+    return [row[0] for row in await cursor.fetchall()]

@@ -10,8 +10,8 @@ from taskyard.ui.dead_letters_page import serve_dead_letters
 from taskyard.ui.events_page import serve_events
 from taskyard.ui.frame import framed_blueprint
 from taskyard.ui.many_tasks import serve_many_tasks
-from taskyard.ui.pools_page import serve_pools
 from taskyard.ui.parked_page import serve_parked
+from taskyard.ui.pools_page import serve_pools
 from taskyard.ui.sessions import BrowserSessions
 from taskyard.ui.task_page import serve_task
 from taskyard.ui.tasks_page import serve_tasks
