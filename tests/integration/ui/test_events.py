@@ -231,8 +231,9 @@ async def test_a_delivery_is_sent_again_and_its_answer_is_text(
     delivery = uuid4()
     await connection.execute(
         "INSERT INTO webhook_deliveries (id, tenant, webhook_id, endpoint, task_id, seq, event,"
-        " body, state, next_try_at, attempts, tried_at, finished_at, response_status, response_body, fault) "
-        "VALUES (%s, 'acme', %s, 'e', %s, 1, %s, '{}', 'failed', NULL, 3, now(), now(), 500, %s, %s)",
+        " body, state, next_try_at, attempts, tried_at, finished_at, response_status,"
+        " response_body, fault) VALUES (%s, 'acme', %s, 'e', %s, 1, %s, '{}', 'failed', NULL, 3,"
+        " now(), now(), 500, %s, %s)",
         (delivery, hook, task, HOSTILE, HOSTILE, HOSTILE),
     )
     path = f"/webhooks/{hook}"
