@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import httpx
 import psutil
+import psycopg
 
 from taskyard.dev.processes import free_port
 
@@ -109,6 +110,23 @@ class Gateway:
         return until(
             lambda: self.get(task_id), within=within, satisfied=lambda t: t["state"] in wanted
         )
+
+    def ended(self, ids: list[str], within: float = 60.0) -> list[Json]:
+        """Return tasks once all have ended, in one look: a request for each takes its time."""
+        with psycopg.connect(self.ready["database_url"], autocommit=True) as connection:
+            until(
+                lambda: connection.execute(
+                    "SELECT count(finished_at) FROM tasks WHERE id = ANY(%s::uuid[])",
+                    (ids,),
+                ).fetchone(),
+                within=within,
+                satisfied=lambda row: row == (len(ids),),
+            )
+            rows = connection.execute(
+                "SELECT id::text, state, result, worker FROM tasks WHERE id = ANY(%s::uuid[])",
+                (ids,),
+            ).fetchall()
+        return [dict(zip(("id", "state", "result", "worker"), row, strict=True)) for row in rows]
 
     def run(self, task_type: str, args: Json | None = None, **more: Any) -> Json:
         """Submit a task and return it once it has ended."""

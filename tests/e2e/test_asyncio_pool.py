@@ -10,7 +10,7 @@ from tests.stack import Gateway, until
 def test_hundreds_run_at_once_in_one_thread(trio: Gateway) -> None:
     """Each waits for all the others: one that had to wait for its turn would keep them all."""
     accepted = trio.batch([{"type": "asyncio.gather", "args": {"many": 400}}] * 400)
-    ended = [trio.wait(each["id"], within=60) for each in accepted]
+    ended = trio.ended([each["id"] for each in accepted])
     assert {(task["state"], task["result"]) for task in ended} == {("succeeded", 1)}
     assert len({task["worker"] for task in ended}) == 1
 
@@ -43,6 +43,18 @@ def test_a_coroutine_that_cancels_itself_has_failed(trio: Gateway) -> None:
 def test_a_transaction_that_would_block_all_others_is_refused(trio: Gateway) -> None:
     """In words that say what to write."""
     assert "async with" in trio.run("asyncio.wrongly")["error"]["message"]
+
+
+@pytest.mark.slow
+def test_a_coroutine_that_holds_up_all_others_is_shown(trio: Gateway) -> None:
+    """The log says where it is, no lease is lost, and all go on once it has ended."""
+    beside = trio.submit("asyncio.nap", {"seconds": 0.5})["id"]
+    trio.run("asyncio.hog", {"seconds": 8})
+    task = trio.wait(beside)
+    assert (task["state"], task["attempt"]) == ("succeeded", 1)
+    log = trio.log.read_text()
+    assert "a coroutine holds up all others" in log
+    assert "time.sleep(seconds)" in log
 
 
 @pytest.mark.slow

@@ -85,8 +85,9 @@ def test_everybody_agrees_which_task_runs(trio: Gateway, pool: str) -> None:
     """`current`, `self.request` and `current_task`, in each of many that take turns."""
     many = 300 if pool == "asyncio" else 20
     ids = [each["id"] for each in trio.batch([{"type": f"{pool}.who"}] * many)]
-    for task_id in ids:
-        assert trio.wait(task_id)["result"] == [task_id, task_id, task_id, f"{pool}.who"]
+    for task in trio.ended(ids):
+        task_id = task["id"]
+        assert task["result"] == [task_id, task_id, task_id, f"{pool}.who"]
 
 
 @pools

@@ -1,21 +1,29 @@
 """The event loop of a worker: a thread of its own, and the threads that block in its stead."""
 
 import asyncio
+import sys
 import threading
+import time
+import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TypeVar
 
+import structlog
 import uvloop
 
 from taskyard.worker.asyncio_attempt import attempt_here, wait
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
 _STATEMENTS_AT_ONCE = 4  # each thread has a connection of its own
 _TRANSACTIONS_AT_ONCE = 8  # finishing transactions: each takes a connection until its task ends
+_HELD_UP = 5.0  # seconds that the loop gives no answer
+_FRAMES = 4  # of the stack, that are shown of what holds it up
 
 
 class LoopThread:
@@ -32,15 +40,12 @@ class LoopThread:
         self._thread = threading.Thread(target=self._run, name="event loop", daemon=True)
         self._calls: deque[Callable[[], object]] = deque()
         self._is_called = False
+        self._asked_at: float | None = None
+        self._is_told = False
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
-
-    @property
-    def thread_id(self) -> int:
-        """Which thread it is, for a look at its stack."""
-        return self._thread.ident or 0
 
     def is_here(self) -> bool:
         """Whether the caller is on the loop's thread."""
@@ -76,11 +81,25 @@ class LoopThread:
     def _may_wait(self) -> bool:
         return (attempt := attempt_here()) is not None and attempt.may_wait
 
+    def look(self) -> None:
+        """Say what holds the loop up, when something does. Call it now and then, from elsewhere."""
+        if self._asked_at is None:
+            self._asked_at, self._is_told = time.monotonic(), False
+            self.call(self._answer)
+        elif time.monotonic() - self._asked_at > _HELD_UP and not self._is_told:
+            self._is_told = True
+            frame = sys._current_frames().get(self._thread.ident or 0)
+            where = "".join(traceback.format_stack(frame, limit=-_FRAMES)) if frame else ""
+            log.error("a coroutine holds up all others", where=where)
+
     def end(self) -> None:
         """Stop the loop, and what it has left behind."""
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(2.0)
         self._statements.shutdown(wait=False, cancel_futures=True)
+
+    def _answer(self) -> None:
+        self._asked_at = None
 
     def _call_all(self) -> None:
         self._is_called = False  # first: who comes now is called anew rather than never

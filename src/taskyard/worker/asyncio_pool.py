@@ -136,6 +136,7 @@ class LoopPool(BasePool):
 
     def _look(self) -> None:
         """Give up what is over its hard limit, and what does not heed its cancellation."""
+        self._loop.look()
         now = time.monotonic()
         for turn in list(self._running):
             limit = turn.hard_limit

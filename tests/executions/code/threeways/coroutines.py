@@ -232,6 +232,12 @@ async def itself() -> None:
     await asyncio.sleep(1)
 
 
+@task("asyncio.hog")
+async def hog(seconds: float) -> None:
+    """Block the loop."""
+    time.sleep(seconds)  # noqa: ASYNC251 - it is what must not be done
+
+
 @task("asyncio.wrongly")
 async def wrongly() -> None:
     """Ask for a transaction in a way that would block all others."""
