@@ -35,26 +35,28 @@ def main(
     """Measure Taskyard and its peers on the same work, in alternating rounds of one run."""
     if unknown := set(only or ()) - set(CASES):
         raise typer.BadParameter(f"no such case: {', '.join(sorted(unknown))}")
-    # As Ctrl-C does, so that everything is stopped; worker processes may stand still just then.
+    # As Ctrl-C: everything is stopped. Worker processes may stand still just then.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    plan = Plan.short() if quick else Plan.full()
+    plan = _plan(quick=quick, rounds=rounds)
     found = report.Findings(report.conditions())
     try:
-        bench(
-            plan if rounds is None else replace(plan, rounds=rounds),
-            folder=folder,
-            wanted=only or (),
-            api_workers=api_workers,
-            say=lambda text: _stderr.print(text, markup=False),
-            found=found,
-        )
+        bench(plan, folder, only or (), api_workers=api_workers, say=_say, found=found)
     except KeyboardInterrupt:
-        _stderr.print("stopped; what was measured until then:")
+        _say("stopped; what was measured until then:")
         raise typer.Exit(130) from None
     finally:
         if found.comparisons or found.sheets:
             report.write(folder, found)
             _show(found, markdown=markdown)
+
+
+def _plan(*, quick: bool, rounds: int | None) -> Plan:
+    plan = Plan.short() if quick else Plan.full()
+    return plan if rounds is None else replace(plan, rounds=rounds)
+
+
+def _say(text: str) -> None:
+    _stderr.print(text, markup=False)
 
 
 def _show(found: report.Findings, *, markdown: bool) -> None:

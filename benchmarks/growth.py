@@ -139,7 +139,7 @@ def _hot(database: psycopg.Connection[Any]) -> Iterator[tuple[str, str, Mapping[
     yield "get_task", queries("tasks")["get_task"], one
     yield "promote_due", queries("tasks")["promote_due"], {"limit": 100}
     yield "waiting_pools", queries("windows")["waiting_pools"], {}
-    yield "take_window", queries("windows")["take_window"], {"pool": pool}
+    yield "take_window", queries("windows")["take_window"], {"pool": pool, "most": 100}
 
 
 _SOME_TASK = "SELECT id, tenant, type, pool FROM tasks ORDER BY id LIMIT 1"

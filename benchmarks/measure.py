@@ -108,9 +108,30 @@ def compare(match: Match, *, rounds: int, say: Callable[[str], None]) -> list[Co
     The first is ours. Who begins changes from round to round. One of the others that cannot do the
     work is left out, and that is said.
     """
-    contenders, metrics = match.contenders, match.metrics
-    ours, *_ = names = [each.name for each in contenders]
-    values: dict[str, list[Sequence[float]]] = {name: [] for name in names}
+    values = _measured(match, rounds, say)
+    ours, *others = match.contenders
+    return [
+        Comparison(
+            case=match.title,
+            metric=metric,
+            ours_is=ours.name,
+            peer=other.name,
+            aim=other.aims.get(metric.name),
+            our_values=tuple(row[i] for row in values[ours.name]),
+            peer_values=tuple(row[i] for row in values[other.name]),
+        )
+        for other in others
+        if other.name in values
+        for i, metric in enumerate(match.metrics)
+    ]
+
+
+def _measured(
+    match: Match, rounds: int, say: Callable[[str], None]
+) -> dict[str, list[Sequence[float]]]:
+    """Return the values of each round by name, without those who could not do the work."""
+    ours, *_ = contenders = match.contenders
+    values: dict[str, list[Sequence[float]]] = {each.name: [] for each in contenders}
     for number in range(rounds):
         first = number % len(contenders)
         for each in (*contenders[first:], *contenders[:first]):
@@ -119,26 +140,13 @@ def compare(match: Match, *, rounds: int, say: Callable[[str], None]) -> list[Co
             try:
                 values[each.name].append(each.measure())
             except (LoadFailed, TimeoutError) as error:
-                if each.name == ours:
+                if each is ours:
                     raise
                 say(f"  {each.name} is left out: {error}")
                 del values[each.name]
                 continue
-            say(f"  round {number + 1} of {rounds}: {_shown(each.name, metrics, values)}")
-    mine, aims = values.pop(ours), {each.name: each.aims for each in contenders}
-    return [
-        Comparison(
-            case=match.title,
-            metric=metric,
-            ours_is=ours,
-            peer=name,
-            aim=aims[name].get(metric.name),
-            our_values=tuple(row[i] for row in mine),
-            peer_values=tuple(row[i] for row in theirs),
-        )
-        for name, theirs in values.items()
-        for i, metric in enumerate(metrics)
-    ]
+            say(f"  round {number + 1} of {rounds}: {_shown(each.name, match.metrics, values)}")
+    return values
 
 
 def _shown(

@@ -146,7 +146,7 @@ def _value(value: float, metric: Metric) -> str:
 def _target(each: Comparison) -> str:
     metric = each.metric
     sign = "≥" if metric.higher_is_better else "≤"
-    parts = [f"ratio ≥ {each.aim:g}"] if each.aim is not None else []
+    parts = [f"ratio ≥ {each.aim:.2g}"] if each.aim is not None else []
     if metric.target is not None:
         parts.append(f"{sign} {metric.target:,g} {metric.unit}")
     return ", ".join(parts)

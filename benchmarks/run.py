@@ -109,7 +109,7 @@ class Bench:
 
 
 def bench(
-    plan: Plan, *, folder: Path, wanted: Sequence[str], api_workers: int, say: Say, found: Findings
+    plan: Plan, folder: Path, wanted: Sequence[str], *, api_workers: int, say: Say, found: Findings
 ) -> None:
     """Install what is needed, and add to what is found."""
     groups = [part for each in _GROUPS if (part := each.of(wanted)).matches or part.sheets]

@@ -29,7 +29,11 @@ _READY_WITHIN = 120.0
 _STOP_WITHIN = 20.0
 _FIRST = UUID(int=0)
 # The peers refuse nobody: here, too, nobody is sent away for taking long or for waiting.
-_WIDE = {"TASKYARD_SUBMIT_TARGET": "1m", "TASKYARD_LARGEST_BACKLOG": "100000000"}
+_WIDE = {
+    "TASKYARD_SUBMIT_TARGET": "1m",
+    "TASKYARD_LARGEST_BACKLOG": "100000000",
+    "TASKYARD_LOG_LEVEL": "warning",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,23 +151,16 @@ def start(
     name: str = "taskyard",
 ) -> Iterator[Taskyard]:
     """Start the stack on given servers; stop it at the end."""
-    log = log_file(folder, name.replace(" ", "-"))
-    routing, workers = deployment.write(folder / name, pools)
-    process = _spawn(
-        folder / name,
-        log,
-        TASKYARD_ROUTING=str(routing),
-        TASKYARD_WORKERS=str(workers),
-        TASKYARD_DATABASE_URL=database_url,
-        TASKYARD_AMQP_URL=amqp_url,
-        TASKYARD_API_WORKERS=str(api_workers),
-        TASKYARD_LOG_LEVEL="warning",
-        **_WIDE,
-    )
+    settings = {
+        "TASKYARD_DATABASE_URL": database_url,
+        "TASKYARD_AMQP_URL": amqp_url,
+        "TASKYARD_API_WORKERS": str(api_workers),
+    }
+    process = _spawn(folder / name, log := log_file(folder, name), pools, settings)
     try:
         ready = _ready(process, log)
         with psycopg.connect(ready["database_url"], autocommit=True) as database:
-            system = Taskyard(
+            yield Taskyard(
                 name=name,
                 url=urlsplit(ready["api_url"]),
                 process=process,
@@ -172,16 +169,19 @@ def start(
                 headers={"Authorization": f"Bearer {ready['api_key']}"},
                 pools=pools,
             )
-            yield system
     finally:
         stop(process, signal.SIGTERM, within=_STOP_WITHIN)
 
 
-def _spawn(folder: Path, log: Path, **settings: str) -> subprocess.Popen[bytes]:
+def _spawn(
+    folder: Path, log: Path, pools: Sequence[BenchPool], settings: dict[str, str]
+) -> subprocess.Popen[bytes]:
+    routing, workers = deployment.write(folder, pools)
+    deployed = {"TASKYARD_ROUTING": str(routing), "TASKYARD_WORKERS": str(workers)}
     with log.open("wb") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "taskyard", "up", "--json", "--folder", folder / "state"],
-            env=clean_environment(**settings),
+            env=clean_environment(**_WIDE, **deployed, **settings),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=output,
