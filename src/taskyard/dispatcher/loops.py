@@ -17,8 +17,7 @@ from taskyard.services.reap import REAP_EVERY, Reaper
 from taskyard.services.reconcile import CHECK_EVERY, Reconciler
 from taskyard.services.retain import forget_events, forget_keys, forget_sessions, rest_after, retain
 from taskyard.stopping import end
-from taskyard.storage import listen, run_times, tasks, windows, workers
-from taskyard.storage import listen, run_times, task_types, tasks, windows
+from taskyard.storage import listen, run_times, task_types, tasks, windows, workers
 from taskyard.storage.pool import Pool, borrowed
 
 log = structlog.get_logger(__name__)
