@@ -17,7 +17,6 @@ import celery
 import msgspec
 import psycopg
 import structlog
-from celery.app.trace import task_has_custom
 from celery.exceptions import Ignore, Reject
 from celery.exceptions import Retry as CeleryRetry
 
@@ -28,7 +27,6 @@ from taskyard.core.routing_limits import limits_for
 from taskyard.core.sealed import Place
 from taskyard.core.task import Failure, TaskId
 from taskyard.storage import attempts
-from taskyard.storage.attempts_together import ended
 from taskyard.worker import ending, handed, permits, signature, traced
 from taskyard.worker.asyncio_attempt import attempt_here, stoppable, wait
 from taskyard.worker.current import Running, current, running
@@ -154,20 +152,9 @@ class TaskyardTask(celery.Task):
         """Store a result, or give it to the parent of this process, who stores it with others."""
         if it.runtime.group is not None:
             return it.runtime.answer(it.runtime.group.finish(it.lease, result))
-        end = ended(it.runtime.ring, it.lease, result)
-        if self._may_end_later and handed.is_for(self.request) and handed.is_storable(end.result):
-            handed.give(end)
+        if handed.give(self, it.runtime.ring, it.lease, result):
             return True
         return it.runtime.durably(lambda cursor: attempts.finish(cursor, it.lease, result))
-
-    @cached_property
-    def _may_end_later(self) -> bool:
-        """Whether nothing looks back at the result when the function has returned.
-
-        A span of the finish does, and so may callbacks of the task's own.
-        """
-        has_callbacks = task_has_custom(self, "on_success") or task_has_custom(self, "after_return")
-        return not has_callbacks and not tracing.is_on()
 
     def _conclude(
         self, runtime: Runtime, lease: Lease, error: Exception, *, took: float, overdue: bool

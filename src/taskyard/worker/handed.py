@@ -5,18 +5,24 @@ go with the request that Celery sends to the child anyway, results come back in 
 shortened text that Celery would send for its logs.
 """
 
+from functools import cache
 from typing import Any
 from uuid import UUID
 
+import celery
 from celery.app.trace import fast_trace_task
 
+from taskyard import tracing
 from taskyard.core.lease import Lease, LeaseToken
 from taskyard.core.task import TaskId
 from taskyard.core.trace import trace_of
-from taskyard.storage.attempts_together import Ended
+from taskyard.storage.attempts_together import ended
+from taskyard.storage.sealing import KeyRing
 
 _LEASE = "taskyard_lease"
 _MOST = 64 * 1024  # characters; longer ones would hold up the parent's event loop
+
+_HOOKS = ("on_success", "after_return")
 
 # A child runs one attempt at a time, in its main thread.
 _results: list[str] = []
@@ -32,11 +38,6 @@ def enclose(request: dict[str, Any], lease: Lease) -> None:
         lease.seconds_left, lease.priority, lease.args, lease.waited,
         lease.trace and (lease.trace.traceparent, lease.trace.tracestate),
     )  # fmt: skip
-
-
-def is_for(request: Any) -> bool:
-    """Return whether a request came with a lease, so that its parent takes the result."""
-    return request.get(_LEASE) is not None
 
 
 def lease_of(request: Any, task_type: str) -> Lease | None:
@@ -63,17 +64,26 @@ def lease_of(request: Any, task_type: str) -> Lease | None:
     )
 
 
-def is_storable(result: str) -> bool:
-    """Return whether a result may be handed over: nothing that Postgres could refuse may.
+def give(task: celery.Task, ring: KeyRing, lease: Lease, result: str) -> bool:
+    """Leave a result to be stored by the parent; return False where the child must do it.
 
-    NUL is refused, and numbers of 131,072 digits. Only the child can still make a failure of it.
+    What Postgres could refuse is not left to it: NUL, and numbers of 131,072 digits. Only the child
+    can still make a failure of that. Nor is the result of a task that looks back at it, as a span
+    of the finish does.
     """
-    return len(result) <= _MOST and "\\u0000" not in result
-
-
-def give(end: Ended) -> None:
-    """Leave a result to be stored by the parent."""
+    if task.request.get(_LEASE) is None or _looks_back(task.__class__) or tracing.is_on():
+        return False
+    end = ended(ring, lease, result)
+    if len(end.result) > _MOST or "\\u0000" in end.result:
+        return False
     _results.append(end.result)
+    return True
+
+
+@cache
+def _looks_back(kind: type) -> bool:
+    """Return whether a task has something of its own to do when its result is stored."""
+    return any(getattr(kind, name) is not getattr(celery.Task, name) for name in _HOOKS)
 
 
 def traced(*args: Any, **kwargs: Any) -> tuple[int, Any, float]:

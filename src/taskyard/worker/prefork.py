@@ -29,12 +29,10 @@ from taskyard.core.routing_limits import limits_for
 from taskyard.core.task import Failure
 from taskyard.storage import attempts
 from taskyard.storage.attempts_together import Ended
-from taskyard.storage.pool import Cursor
 from taskyard.worker import handed
 from taskyard.worker.group_commit import GroupCommit
 from taskyard.worker.request import AttemptRequest
 from taskyard.worker.runtime import Runtime
-from taskyard.worker.spent import spend
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +58,7 @@ class _Wake:
     """What Celery asked the pool to run."""
 
     request: AttemptRequest
+    target: Any
     args: tuple[Any, ...]
     options: dict[str, Any]
 
@@ -106,7 +105,7 @@ class ProcessPool(TaskPool):
         if self._hub is None or limits_for(self._runtime.table, request.name):
             return super().apply_async(target, args, kwargs, **options)
         token = LeaseToken(uuid4())
-        wake = _Wake(request, args, options)
+        wake = _Wake(request, target, args, options)
         self._hear(self._group.claim(request.task_id, request.name, token), self._begin, wake)
         return None
 
@@ -140,29 +139,15 @@ class ProcessPool(TaskPool):
         if lease is not None and self._pool is not None and self._pool._state == RUN:
             self._send(lease, wake)
             return
+        if error is None and lease is None:
+            # Its pool is paused, or it is a wake-up too many: the child finds out which.
+            super().apply_async(wake.target, wake.args, **wake.options)
+            return
         self.options["semaphore"].release()
-        if error is not None:
-            log.warning("task not claimed", task_id=wake.request.id, error=str(error))
-            wake.give_back()
-        elif lease is not None:
+        if lease is not None:
             self._take_back(lease)
-            wake.give_back()
-        else:
-            self._spend(wake)
-
-    def _spend(self, wake: _Wake) -> None:
-        """Acknowledge a wake-up for which nothing was claimed, once that is written down."""
-        request, pool, written = wake.request, self._runtime.pool, Future[None]()
-
-        def write(cursor: Cursor) -> None:
-            spend(cursor, request.task_id, request.name, pool=pool)
-            written.set_result(None)
-
-        self._hear(written, self._spent, wake)
-        self._runtime.owed.append(write)
-
-    def _spent(self, _written: Future[None], wake: _Wake) -> None:
-        wake.end()
+        log.warning("task not begun", task_id=wake.request.id, error=str(error or "stopping"))
+        wake.give_back()
 
     def _send(self, lease: Lease, wake: _Wake) -> None:
         request, options = wake.request, wake.options
