@@ -11,6 +11,7 @@ from taskyard.core.events import EventKey, EventState
 from taskyard.core.principal import Scope
 from taskyard.services.event_filter import first_key
 from taskyard.storage import inbox
+from taskyard.storage.bounded import Bounded
 from taskyard.storage.inbox import StoredEvent, Wanted
 from taskyard.storage.pool import borrowed
 from taskyard.ui.fields import Fields, Readers, as_id, as_instant, fields_of, one_of
@@ -54,10 +55,10 @@ def serve_events(blueprint: Blueprint, yard: Yard) -> None:
         asked = fields_of(request.args, _READERS)
         if dict(asked.given) != request.args.to_dict():
             return redirect(f"/events?{asked.query()}".rstrip("?"))
-        found = [] if asked.faults else await _found(yard, asked)
+        found = Bounded([], more=False) if asked.faults else await _found(yard, asked)
         return await page(
-            "events.html", 422 if asked.faults else 200, asked=asked, found=found,
-            older=found[-1].key if len(found) == PAGE else None, states=list(EventState),
+            "events.html", 422 if asked.faults else 200, asked=asked, found=found.rows,
+            older=found.rows[-1].key if found.more else None, states=list(EventState),
         )  # fmt: skip
 
     @blueprint.get("/events/<uuid:key>")
@@ -75,9 +76,9 @@ def serve_events(blueprint: Blueprint, yard: Yard) -> None:
         )  # fmt: skip
 
 
-async def _found(yard: Yard, asked: Fields) -> list[StoredEvent]:
+async def _found(yard: Yard, asked: Fields) -> Bounded[StoredEvent]:
     wanted = dict(asked.wanted)
     older = wanted.pop("older", None)
     async with borrowed(own(yard.pool)) as connection:
         found = await inbox.page(connection, Wanted(**wanted), below=older, limit=PAGE)
-    return [replace(each, tasks=each.tasks[:20]) for each in found]
+    return replace(found, rows=[replace(each, tasks=each.tasks[:20]) for each in found.rows])

@@ -18,6 +18,7 @@ from taskyard.services.parked_events import (
     replay_parked,
 )
 from taskyard.storage import parked
+from taskyard.storage.bounded import Bounded
 from taskyard.storage.pool import borrowed
 from taskyard.ui.events_page import PAGE, as_pattern
 from taskyard.ui.fields import Fields, Readers, as_id, as_instant, fields_of, one_of
@@ -52,10 +53,10 @@ def serve_parked(blueprint: Blueprint, yard: Yard) -> None:
     async def list_parked() -> Response:
         require_whole_tenant(Scope.READ)
         asked = fields_of(request.args, _READERS)
-        found = [] if asked.faults else await _found(yard, asked)
+        found = Bounded([], more=False) if asked.faults else await _found(yard, asked)
         return await page(
-            "parked.html", 422 if asked.faults else 200, asked=asked, found=found,
-            older=found[-1].key if len(found) == PAGE else None, reasons=list(ParkReason),
+            "parked.html", 422 if asked.faults else 200, asked=asked, found=found.rows,
+            older=found.rows[-1].key if found.more else None, reasons=list(ParkReason),
             may_replay=viewer().principal.may(Scope.REPLAY),
             done=DONE.get(request.args.get("done", "")),
         )  # fmt: skip
@@ -64,7 +65,7 @@ def serve_parked(blueprint: Blueprint, yard: Yard) -> None:
     async def replay_one_parked(key: UUID) -> Response:
         require_whole_tenant(Scope.REPLAY)
         report = await replay_one(
-            own(yard.pool), ingest_of(yard), EventKey(key), now=datetime.now(UTC)
+            own(yard.pool), ingest_of(yard), yard.entry, EventKey(key), now=datetime.now(UTC)
         )
         if report.released:
             return redirect(f"/events/{key}?done=released")
@@ -101,7 +102,7 @@ def _filter(asked: Fields) -> ParkedFilter:
     return ParkedFilter(**{name: each for name, each in asked.wanted.items() if name != "older"})
 
 
-async def _found(yard: Yard, asked: Fields) -> list[parked.Parked]:
+async def _found(yard: Yard, asked: Fields) -> Bounded[parked.Parked]:
     older, wanted = asked.wanted.get("older"), _filter(asked).wanted()
     async with borrowed(own(yard.pool)) as connection:
         return await parked.page(connection, wanted, below=older, limit=PAGE)
@@ -109,6 +110,6 @@ async def _found(yard: Yard, asked: Fields) -> list[parked.Parked]:
 
 async def _page(yard: Yard, asked: Fields, wish: ReplayParkedRequest) -> Response:
     told: ParkedReplayReport = await replay_parked(
-        own(yard.pool), ingest_of(yard), wish, now=datetime.now(UTC)
+        own(yard.pool), ingest_of(yard), yard.entry, wish, now=datetime.now(UTC)
     )
     return await page("replay_parked.html", asked=asked, told=told, done=not wish.dry_run)
