@@ -89,7 +89,7 @@ class LoopThread:
         elif time.monotonic() - self._asked_at > _HELD_UP and not self._is_told:
             self._is_told = True
             frame = sys._current_frames().get(self._thread.ident or 0)
-            where = "".join(traceback.format_stack(frame, limit=-_FRAMES)) if frame else ""
+            where = "".join(traceback.format_stack(frame, limit=_FRAMES)) if frame else ""
             log.error("a coroutine holds up all others", where=where)
 
     def end(self) -> None:
