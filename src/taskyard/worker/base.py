@@ -1,16 +1,15 @@
 """The base of every task: claim, run, finish."""
 
-import asyncio
 import inspect
 import os
 import random
 import signal
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, TypeVar, assert_never
+from typing import Any, assert_never
 from uuid import UUID, uuid4
 
 import celery
@@ -28,7 +27,7 @@ from taskyard.core.sealed import Place
 from taskyard.core.task import Failure, TaskId
 from taskyard.storage import attempts
 from taskyard.worker import ending, handed, permits, signature, traced
-from taskyard.worker.asyncio_attempt import attempt_here, stoppable, wait
+from taskyard.worker.asyncio_result import result_of, unusable
 from taskyard.worker.current import Running, current, running
 from taskyard.worker.outcome import (
     ArgumentsDoNotFit,
@@ -36,7 +35,6 @@ from taskyard.worker.outcome import (
     Interrupted,
     Permanent,
     PutOff,
-    ResultUnusable,
     Retried,
     Retry,
     Throttled,
@@ -49,8 +47,6 @@ from taskyard.worker.runtime import Runtime
 from taskyard.worker.spent import spend
 
 log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
 
 _COMMIT_UNKNOWN = Failure(
     code="commit-unknown", message="the database connection broke while the result was stored"
@@ -135,7 +131,7 @@ class TaskyardTask(celery.Task):
         with _stopped_at_deadline(it.lease):
             result = self.run(**self._bound(it))
             if inspect.iscoroutine(result):
-                stored, result = _driven(_awaited(result, it))
+                stored, result = result_of(result, it)
                 if stored is not None:
                     return stored
             result = encode(result)
@@ -146,7 +142,7 @@ class TaskyardTask(celery.Task):
                     return _committed(it, result)
                 return self._finish(it, result)
         except psycopg.DataError as error:  # NUL in a string, a number beyond numeric
-            raise _unusable(error) from None
+            raise unusable(error) from None
 
     def _finish(self, it: Running, result: str) -> bool:
         """Store a result, or give it to the parent of this process, who stores it with others."""
@@ -245,35 +241,6 @@ def _stopped_at_deadline(lease: Lease) -> Iterator[None]:
         yield
     finally:
         alarm.cancel()
-
-
-def _driven(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Await it on the loop of the worker, or on one of its own where there is none."""
-    return asyncio.run(coroutine) if attempt_here() is None else wait(coroutine)
-
-
-async def _awaited(coroutine: Coroutine[Any, Any, Any], it: Running) -> tuple[bool | None, Any]:
-    """Await an async task; finish it here, in its loop, if it began a transaction here."""
-    try:
-        result = await stoppable(coroutine, within=it.lease.seconds_left)
-        if not it.effects.are_async:
-            return None, result
-        it.spoken.write()  # with the lease, which ends here
-        with tracing.span("finish"):
-            return await _committed_async(it, encode(result)), None
-    finally:
-        await it.effects.undo_async()
-
-
-async def _committed_async(it: Running, result: str) -> bool:
-    try:
-        return await it.effects.finish_async(result)
-    except psycopg.DataError as error:
-        raise _unusable(error) from None
-
-
-def _unusable(error: psycopg.DataError) -> ResultUnusable:
-    return ResultUnusable(f"Postgres cannot store the result: {error}")
 
 
 def _committed(it: Running, result: str) -> bool:
