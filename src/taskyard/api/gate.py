@@ -1,6 +1,6 @@
 """The gate: submissions that a full backlog refuses are refused before the application sees them.
 
-Through the framework a refusal costs what an acceptance does; here a twentieth of it (measured), so
+Through the framework a refusal costs what an acceptance does; here a seventh of it (measured), so
 that who is refused does not take the time of who is let in. What needs more than a look at type,
 priority and caller is left to the application: a repeat under an idempotency key, a tenant with a
 rate (whose answers say where it stands), and whatever is to be refused for another reason.
