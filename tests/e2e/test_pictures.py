@@ -44,11 +44,14 @@ def test_pictures(server_url: str, amqp_url: str) -> None:
                 for path, what in (
                     ("/", "yard"), ("/pools/media", "pool"),
                     ("/tasks", "tasks"), (f"/tasks/{failed}", "task"),
+                    ("/charts?last=6h", "charts"),
                 ):  # fmt: skip
                     page.goto(path)
                     page.get_by_role("heading", level=1).wait_for()
                     page.evaluate(_WITHOUT_THIS_MACHINE, socket.gethostname())
-                    page.screenshot(path=PICTURES / f"{what}-{title}.png", full_page=what == "task")
+                    page.screenshot(
+                        path=PICTURES / f"{what}-{title}.png", full_page=what != "tasks"
+                    )
 
 
 def _work(yard: Gateway) -> str:

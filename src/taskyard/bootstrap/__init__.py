@@ -19,7 +19,7 @@ from taskyard.bootstrap.doctor import examine
 from taskyard.bootstrap.encryption import encryption_status, reencrypt
 from taskyard.bootstrap.events import rehearse_rules, try_events
 from taskyard.bootstrap.keys import create_key, first_key, list_keys, revoke_key, rotate_key
-from taskyard.bootstrap.overview import ReadOverview, open_overview
+from taskyard.bootstrap.overview import ReadOverview, open_overview, read_chart
 from taskyard.bootstrap.process import run_until_signal
 from taskyard.bootstrap.roles import run_dispatcher, run_ingest, run_worker
 from taskyard.bootstrap.sessions import end_sessions, list_sessions
@@ -62,6 +62,7 @@ __all__ = [
     "open_overview",
     "plan_topology",
     "plan_users",
+    "read_chart",
     "reencrypt",
     "rehearse_rules",
     "revoke_key",

@@ -19,6 +19,7 @@ from taskyard.cli.pools import pools
 from taskyard.cli.report import console, exits_cleanly
 from taskyard.cli.resources import resources
 from taskyard.cli.sessions import sessions
+from taskyard.cli.statistics import statistics
 from taskyard.cli.tenants import tenants
 from taskyard.cli.top import top
 from taskyard.cli.topology import topology
@@ -44,6 +45,7 @@ app.command(name="reprioritise")(tasks.reprioritise)
 app.command(name="resources")(resources)
 app.command(name="watch")(watch)
 app.command(name="top")(top)
+app.command(name="statistics")(statistics)
 app.add_typer(dead_letters.dead_letters, name="dead-letters")
 app.command(name="replay")(dead_letters.replay)
 app.command(name="attempts")(dead_letters.attempts)

@@ -86,7 +86,7 @@ def _pools(found: Overview) -> Table:
             _name(pool),
             _number(pool.workers), _number(pool.slots), _number(pool.running),
             _number(pool.waiting), _held(pool), _number(pool.ready), f"{pool.rate:.1f}",
-            _seconds(pool.wait_p50), _seconds(pool.wait_p90),
+            seconds_of(pool.wait_p50), seconds_of(pool.wait_p90),
         )  # fmt: skip
     return shown
 
@@ -102,7 +102,7 @@ def _longest(found: Overview) -> Table:
     for each in found.longest:
         done = "-" if each.fraction is None else f"{each.fraction:.0%}"
         cells = (str(each.id), each.type, each.tenant, each.worker or "-")
-        shown.add_row(*map(Text, cells), str(each.attempt), _seconds(each.seconds), done)
+        shown.add_row(*map(Text, cells), str(each.attempt), seconds_of(each.seconds), done)
     return shown
 
 
@@ -114,7 +114,7 @@ def _number(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
-def _seconds(value: float | None) -> str:
+def seconds_of(value: float | None) -> str:
     """Return a time as short as it matters: 12ms, 1.2s, 3m20s."""
     if value is None:
         return "-"

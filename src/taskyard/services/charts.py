@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from taskyard.core.statistics import ENDINGS, RUNS, Change, Durations
 from taskyard.storage import statistics
-from taskyard.storage.pool import OwnPool, borrowed, owned_by
+from taskyard.storage.pool import OwnPool, Pool, borrowed, owned_by
 from taskyard.storage.statistics import Asked, Sum
 
 OTHERS = "others"
@@ -48,10 +48,12 @@ class Line:
 
     `rate` is tasks that ended in a minute; `wait` and `run` are what attempts waited and ran;
     `failed` is the share of tasks that failed, expired or were quarantined, of those that ended
-    without being cancelled.
+    without being cancelled. `ended` and `failed_of_all` are of the whole time.
     """
 
     name: str
+    ended: int
+    failed_of_all: float | None
     rate: tuple[float, ...]
     wait: tuple[Durations | None, ...]
     run: tuple[Durations | None, ...]
@@ -67,8 +69,8 @@ class Charted:
     lines: tuple[Line, ...]
 
 
-async def chart(pool: OwnPool, wish: Wish, *, now: datetime) -> Charted:
-    """Return what happened to an owner's tasks: by pool, or by type when one pool is meant.
+async def chart(pool: Pool | OwnPool, wish: Wish, *, now: datetime) -> Charted:
+    """Return what happened to an owner's tasks, or to all: by pool, or by type of one pool.
 
     Raises StorageUnavailable.
     """
@@ -77,6 +79,7 @@ async def chart(pool: OwnPool, wish: Wish, *, now: datetime) -> Charted:
     until = _floor(now - _COUNTED_AFTER, _MINUTE) if step == _MINUTE else now
     since = _floor(until - wish.stretch.length, step)
     async with borrowed(pool) as connection:
+        owner = owned_by(connection) if isinstance(pool, OwnPool) else {"tenant": None}
         asked = Asked(
             since=since,
             until=until,
@@ -84,7 +87,7 @@ async def chart(pool: OwnPool, wish: Wish, *, now: datetime) -> Charted:
             span=1 if step % _HOUR else 60,
             pool=wish.pool,
             type=wish.type,
-            **owned_by(connection),
+            **owner,
         )
         by_type = bool(wish.pool or wish.type)
         sums = await statistics.chart(connection, asked, by_type=by_type, most=_MOST_NAMED)
@@ -104,6 +107,8 @@ def _lines(sums: Iterable[Sum], steps: tuple[datetime, ...], until: datetime) ->
         found = [by_name[name].get(step, {}) for step in steps]
         yield Line(
             name=OTHERS if name is None else name,
+            ended=sum(_count(each, ENDINGS) for each in found),
+            failed_of_all=_failed(*found),
             rate=tuple(
                 _count(each, ENDINGS) / length for each, length in zip(found, minutes, strict=True)
             ),
@@ -125,9 +130,10 @@ def _took(step: _Step, changes: Iterable[Change]) -> Durations | None:
     return sum((each for each in found if each), Durations()) if any(found) else None
 
 
-def _failed(step: _Step) -> float | None:
-    ended = _count(step, ENDINGS) - _count(step, (Change.CANCELLED,))
-    return _count(step, _FAILURES) / ended if ended else None
+def _failed(*steps: _Step) -> float | None:
+    counted = [change for change in ENDINGS if change is not Change.CANCELLED]
+    ended = sum(_count(step, counted) for step in steps)
+    return sum(_count(step, _FAILURES) for step in steps) / ended if ended else None
 
 
 def _floor(at: datetime, step: timedelta) -> datetime:

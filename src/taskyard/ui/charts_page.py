@@ -18,9 +18,9 @@ from taskyard.ui.yard import Yard
 
 SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _USUAL = {"last": "24h", "share": "p95"}
-# A minute at a time is counted, so to look more often shows nothing; and one viewer may cost 0.2 %
-# of a core of the database.
-_PATIENCE, _SOONEST, _LATEST = 500, 20.0, 120.0
+# What is shown goes on by a minute, so to look often shows nothing; one viewer may cost 0.1 % of a
+# core of the database.
+_PATIENCE, _SOONEST, _LATEST = 1000, 20.0, 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

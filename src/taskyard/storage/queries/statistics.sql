@@ -172,7 +172,8 @@ LIMIT %(limit)s;
 WITH chosen AS MATERIALIZED (
     SELECT at, CASE WHEN %(by_type)s THEN type ELSE pool END AS name, change, count, seconds, buckets
     FROM statistics
-    WHERE span = %(span)s AND at >= %(since)s AND at < %(until)s AND tenant = %(tenant)s
+    WHERE span = %(span)s AND at >= %(since)s AND at < %(until)s
+      AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s)
       AND (%(types)s::text IS NULL OR type || '.' ~ %(types)s)
       AND (%(pool)s::text IS NULL OR pool = %(pool)s)
       AND (%(type)s::text IS NULL OR type = %(type)s)
