@@ -36,7 +36,9 @@ async def application(
         open_parts(settings.database_url, table, **changes) as parts,
         open_identity(settings, parts.pool) as identity,
     ):
-        yield create_app(with_dashboard(replace(parts, **identity), encrypted=False))
+        opened = replace(parts, **identity)
+        url = settings.trace_url
+        yield create_app(with_dashboard(opened, encrypted=False, trace_url=url))
 
 
 async def make_key(settings: Settings, *scopes: Scope, patterns: tuple[str, ...] = ("a.*",)) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,9 +10,17 @@ import pytest
 
 from tests.collector import Collector, Span, collecting
 from tests.e2e.conftest import place
-from tests.stack import Gateway, Json, gateway, until
+from tests.stack import HERE, Gateway, Json, gateway, until
 
-TYPES = ("quick.traced", "quick.traced_async", "calm.traced")
+TYPES = ("quick.traced", "quick.traced_async", "calm.traced", "loop.traced")
+
+LOOP = """
+[loop]
+tasks = ["loop.*"]
+modules = ["tinytasks.loop"]
+execution = "asyncio"
+concurrency = 20
+"""
 
 
 @dataclass(frozen=True)
@@ -30,10 +39,20 @@ class Traced:
 
 
 @pytest.fixture(scope="module")
-def traced(server_url: str, amqp_url: str) -> Iterator[Traced]:
+def routing(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The routing of the tests' deployment, with a pool of coroutines."""
+    folder = tmp_path_factory.mktemp("deployment") / "routing"
+    shutil.copytree(HERE / "deployment" / "routing", folder)
+    with (folder / "pools.toml").open("a") as pools:
+        pools.write(LOOP)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def traced(server_url: str, amqp_url: str, routing: str) -> Iterator[Traced]:
     """A stack whose processes send their spans to us."""
     with collecting() as collector:
-        settings = place(server_url, amqp_url)
+        settings = place(server_url, amqp_url) | {"TASKYARD_ROUTING": routing}
         secret = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
         with gateway(
             TASKYARD_OTLP_ENDPOINT=collector.url, TASKYARD_NOTIFY_SECRET=secret,
@@ -189,3 +208,18 @@ def test_lines_of_the_log_name_the_trace(traced: Traced) -> None:
     assert (line["taskyard.task_type"], line["taskyard.attempt"]) == ("quick.echo", 1)
     assert line["taskyard.pool"] == "quick"
     assert "hidden" not in json.dumps(lines)
+
+
+def test_coroutines_that_run_at_once_do_not_mix_their_spans(traced: Traced) -> None:
+    """Each finds its own run as the current span, though all of them share a thread."""
+    trace, _, headers = caller()
+    tasks = {"tasks": [{"type": "loop.traced"}] * 20}
+    answer = traced.yard.http.post("/v1/tasks/batch", json=tasks, headers=headers).json()
+    found = {item["id"]: traced.yard.wait(item["id"], "succeeded") for item in answer["items"]}
+    runs = until(
+        lambda: [s for s in traced.collector.of(trace) if s.name == "run loop.traced"],
+        satisfied=lambda spans: len(spans) == len(found),
+    )
+    assert {s.about["taskyard.task.id"]: s.id for s in runs} == {
+        task_id: task["result"] for task_id, task in found.items()
+    }

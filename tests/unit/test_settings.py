@@ -84,6 +84,22 @@ def test_what_webhooks_may_do_is_checked_and_never_shown() -> None:
     assert "hunter2" not in shown
 
 
+def test_how_a_deployment_is_watched_is_checked() -> None:
+    """Addresses to listen at and to send to, and a URL with room for the id of a trace."""
+    wrong = {
+        "TASKYARD_METRICS_LISTEN": "9100",
+        "TASKYARD_OTLP_ENDPOINT": "127.0.0.1:4318",
+        "TASKYARD_TRACE_URL": "https://traces.example.com/",
+    }
+    with pytest.raises(InvalidSettings) as caught:
+        load({**GOOD, **wrong})
+    assert {fault.where for fault in caught.value.faults} == wrong.keys()
+    for text, address in {
+        "127.0.0.1:9100": ("127.0.0.1", 9100), "[::1]:9100": ("::1", 9100), "": None,
+    }.items():  # fmt: skip
+        assert load({**GOOD, "TASKYARD_METRICS_LISTEN": text}).metrics_listen == address
+
+
 def test_webhooks_are_closed_by_default() -> None:
     """Neither plain http nor a private network, and all changes are published."""
     settings = load(GOOD)

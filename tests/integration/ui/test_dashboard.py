@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -239,3 +240,19 @@ async def test_assets_are_kept_until_they_change(browser: HttpClient) -> None:
         assert old.headers["Cache-Control"] == "no-store"
     assert (await browser.get("/assets/0/../frame.py")).status_code == 404
     assert (await browser.get("/assets/0/nothing.js")).status_code == 404
+
+
+async def test_a_task_leads_to_its_trace(
+    database_url: str, key: str, connection: AsyncConnection
+) -> None:
+    """Where the setting says that traces are shown; else its id is to be read."""
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    task = await store(connection, traceparent=f"00-{trace}-b7ad6b7169203331-01")
+    shown = "https://traces.example.com/t/{trace_id}"
+    for url in (None, shown):
+        async with application(replace(given(database_url), trace_url=url)) as app:
+            browser = app.test_client()
+            await log_in(browser, key)
+            page = await text(await browser.get(f"/tasks/{task}"))
+            assert trace in page
+            assert (f'href="{shown.format(trace_id=trace)}"' in page) is (url is not None)
