@@ -4,10 +4,11 @@ import json
 import secrets
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
+from taskyard.dev.processes import free_port
 from tests.collector import Collector, Span, collecting
 from tests.e2e.conftest import place
 from tests.stack import HERE, Gateway, Json, gateway, until
@@ -223,3 +224,11 @@ def test_coroutines_that_run_at_once_do_not_mix_their_spans(traced: Traced) -> N
     assert {s.about["taskyard.task.id"]: s.id for s in runs} == {
         task_id: task["result"] for task_id, task in found.items()
     }
+
+
+def test_a_collector_that_is_away_stops_nobody(traced: Traced) -> None:
+    """Tasks run as ever, and a worker that has spans to send still ends when it is told to."""
+    nowhere = {"TASKYARD_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}"}
+    with replace(traced.yard, env=traced.yard.env | nowhere).worker("quick"):
+        for _ in range(4):
+            assert traced.yard.run("quick.echo")["state"] == "succeeded"
