@@ -117,6 +117,7 @@ def plans(yard: Yard, plan: Plan) -> Sheet:
     costs: dict[str, list[float]] = {}
     for rows in sizes:
         system = _grown(yard, plan.rows.index(rows), rows)
+        system.database.execute("ANALYZE tasks")  # what was drained meanwhile is gone
         for name, statement, given in _hot(system.database):
             costs.setdefault(name, []).append(_cost(system.database, statement, given))
     found = [(name, *each, _extrapolated(sizes, each)) for name, each in costs.items()]
