@@ -10,7 +10,7 @@ from statistics import median
 import psutil
 
 from benchmarks.adapters.taskyard import Taskyard
-from benchmarks.load import wish
+from benchmarks.load import LoadFailed, wish
 from benchmarks.open_loop import Exchange
 from benchmarks.report import Sheet
 from benchmarks.systems import descendants
@@ -73,20 +73,26 @@ def _submit_delayed(system: Taskyard, count: int) -> list[str]:
 
 
 async def _while_waiting(system: Taskyard, ids: Sequence[str]) -> float:
-    """Return the API's memory once somebody waits for each task."""
+    """Return the API's memory once somebody waits for each task.
+
+    Raises LoadFailed when a client is answered before: its memory would not be counted.
+    """
     loop, host, port = (
         asyncio.get_running_loop(),
         str(system.url.hostname),
         int(system.url.port or 0),
     )
     opened: list[Exchange] = []
+    answered: list[int] = []
     for each in ids:
         _, exchange = await loop.create_connection(Exchange, host, port)
-        exchange.send(_long_poll(system, each), lambda _status, _body: None)
+        exchange.send(_long_poll(system, each), lambda status, _body: answered.append(status))
         opened.append(exchange)
     async with asyncio.timeout(_WATCHED_WITHIN):
-        while _watched(system) < len(ids):  # noqa: ASYNC110 - the database is asked
+        while _watched(system) < len(ids) and not answered:  # noqa: ASYNC110 - asks the database
             await asyncio.sleep(0.1)
+    if answered:
+        raise LoadFailed(f"{system.name}: who was to wait was answered {answered[0]}")
     found = _api_memory(system)
     for exchange in opened:
         exchange.close()
