@@ -5,7 +5,6 @@ go with the request that Celery sends to the child anyway, results come back in 
 shortened text that Celery would send for its logs.
 """
 
-from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -80,7 +79,6 @@ def give(task: celery.Task, ring: KeyRing, lease: Lease, result: str) -> bool:
     return True
 
 
-@cache
 def _looks_back(kind: type) -> bool:
     """Return whether a task has something of its own to do when its result is stored."""
     return any(getattr(kind, name) is not getattr(celery.Task, name) for name in _HOOKS)
