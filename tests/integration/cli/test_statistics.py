@@ -61,7 +61,7 @@ async def test_what_happened_is_a_row_for_each_pool(connection: AsyncConnection,
     assert (row["name"], row["ended"], row["failed"]) == ("p", 8, 0.25)
     assert 0.5 < row["wait_p50"] < row["wait_p95"] <= 1.0
     assert 0.5 < row["run_p50"] < row["run_p95"] <= 1.0
-    shown = (await asyncio.to_thread(said, run, "--pool", "p")).splitlines()
+    shown = (await asyncio.to_thread(said, run, "--pool", "p")).strip().splitlines()
     assert shown[0].split()[:3] == ["type", "ended", "failed"]
     assert [line.split()[:3] for line in shown[2:4]] == [
         ["a.b", "6", "0.0%"],
