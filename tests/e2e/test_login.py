@@ -21,6 +21,6 @@ def test_whoever_starts_a_stack_can_log_in_with_its_key(yard: Gateway) -> None:
         # Then the page says who they are, and the session opens the API
         assert (start.status_code, start.url.path) == (200, "/")
         assert yard.ready["api_key"][:15] in start.text
-        assert "admin" in start.text
+        assert "admin" in browser.get("/me").text
         assert browser.get("/v1/tasks").status_code == 200
     assert httpx.get(yard.ready["api_url"] + "/v1/tasks").status_code == 401

@@ -26,7 +26,7 @@ from taskyard.core.routing_limits import limits_for
 from taskyard.core.sealed import Place
 from taskyard.core.task import Failure, TaskId
 from taskyard.storage import attempts
-from taskyard.worker import ending, handed, permits, signature, traced
+from taskyard.worker import ending, permits, signature, traced
 from taskyard.worker.asyncio_result import result_of, unusable
 from taskyard.worker.current import Running, current, running
 from taskyard.worker.outcome import (
@@ -90,9 +90,6 @@ class TaskyardTask(celery.Task):
     def _claimed(
         self, runtime: Runtime, task_id: TaskId, limits: Sequence[Limit]
     ) -> Lease | Deferred | None:
-        """Return the lease that the parent of this process took, or take it."""
-        if (lease := handed.lease_of(self.request, self.name)) is not None:
-            return lease
         token = LeaseToken(uuid4())
         if runtime.group is not None and not limits:
             return runtime.answer(runtime.group.claim(task_id, self.name, token))
@@ -140,17 +137,11 @@ class TaskyardTask(celery.Task):
             with tracing.span("finish"):
                 if it.effects.are_sync:
                     return _committed(it, result)
-                return self._finish(it, result)
+                if it.runtime.group is not None:
+                    return it.runtime.answer(it.runtime.group.finish(it.lease, result))
+                return it.runtime.durably(lambda c: attempts.finish(c, it.lease, result))
         except psycopg.DataError as error:  # NUL in a string, a number beyond numeric
             raise unusable(error) from None
-
-    def _finish(self, it: Running, result: str) -> bool:
-        """Store a result, or give it to the parent of this process, who stores it with others."""
-        if it.runtime.group is not None:
-            return it.runtime.answer(it.runtime.group.finish(it.lease, result))
-        if handed.give(self, it.runtime.ring, it.lease, result):
-            return True
-        return it.runtime.durably(lambda cursor: attempts.finish(cursor, it.lease, result))
 
     def _conclude(
         self, runtime: Runtime, lease: Lease, error: Exception, *, took: float, overdue: bool

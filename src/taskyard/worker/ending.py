@@ -10,10 +10,7 @@ log = structlog.get_logger(__name__)
 
 
 def tell_success(took: float) -> None:
-    """Tell that the attempt that runs here made its result, after so many seconds.
-
-    It is stored, or handed to who stores it with others; what comes between is told there.
-    """
+    """Tell that the attempt that runs here stored its result, after so many seconds."""
     tracing.mark({"taskyard.state": State.SUCCEEDED})
     _say(State.SUCCEEDED, took, "success")
 

@@ -32,7 +32,7 @@ async def http(database_url: str) -> AsyncIterator[HttpClient]:
 
 
 def path_of(operation: Operation) -> str:
-    names = ("task", "webhook", "delivery", "key", "pool", "task_type", "session")
+    names = ("task", "webhook", "delivery", "key", "pool", "task_type", "session", "worker")
     return operation.path.format(**{name: str(uuid4()) for name in names})
 
 

@@ -56,7 +56,7 @@ async def so(condition: Callable[[], bool]) -> None:
 
 async def watched(connection: Connection, count: int) -> None:
     """Return once the end of so many tasks will be notified."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             cursor = await connection.execute("SELECT count(*) FROM tasks WHERE watched")
             if await cursor.fetchone() == (count,):

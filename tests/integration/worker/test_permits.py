@@ -227,15 +227,15 @@ async def test_a_resource_is_shared_by_all_types_that_name_it(yard: Callable[...
 
 
 async def test_never_more_start_within_a_period_than_the_rate(yard: Callable[..., Yard]) -> None:
-    """Eight workers claim for two seconds and more what there is; any second has five starts."""
+    """Eight workers claim what there is, for three seconds of starts; any second has five."""
     it = yard(rate=FIVE)
     ids = [it.queued() for _ in range(40)]
     starts: list[float] = []
-    ends = time.monotonic() + 2.2
+    ends = time.monotonic() + 30
 
     def work(number: int, cursor: Cursor) -> None:
         mine = ids[number::8]
-        while mine and time.monotonic() < ends:
+        while mine and len(starts) < 15 and time.monotonic() < ends:
             if isinstance(it.claim(mine[0], cursor=cursor), Lease):
                 mine.pop(0)
                 row = cursor.execute("SELECT max(at) FROM starts").fetchone()
@@ -250,7 +250,7 @@ async def test_never_more_start_within_a_period_than_the_rate(yard: Callable[...
     with workers(it, 8) as cursors:
         at_once([lambda n=n: work(n, cursors[n]) for n in range(8)])
     starts.sort()
-    assert len(starts) >= 10  # it is used, not only kept
+    assert len(starts) >= 15  # it is used, not only kept
     sixth = [later - earlier for earlier, later in zip(starts, starts[5:], strict=False)]
     assert min(sixth) >= 0.99  # read a moment after each start
 
