@@ -68,6 +68,11 @@ def test_a_bad_submission_is_refused_in_words(
     yard: Gateway, body: Any, status: int, code: str, pointer: str | None
 ) -> None:
     """A problem document names field, problem and code."""
+    # Arguments are held against what workers announced, which the API hears a moment later.
+    until(
+        lambda: yard.http.get("/v1/task-types/calm.add").json(),
+        satisfied=lambda found: found.get("announced_at") is not None,
+    )
     response = yard.http.post("/v1/tasks", json=body)
     problem = response.json()
     assert (response.status_code, problem["code"]) == (status, code)
