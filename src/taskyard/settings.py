@@ -1,21 +1,20 @@
 """The settings of a deployment: read once, checked whole, frozen."""
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from taskyard import access, connections, production
+from taskyard import setting_readers as read
 from taskyard.core import units
 from taskyard.core.addresses import Network
 from taskyard.core.errors import Fault, InvalidSettings
-from taskyard.core.principal import DEFAULT_TENANT, TENANT, TenantId
+from taskyard.core.principal import DEFAULT_TENANT, TenantId
 from taskyard.core.sealed import EncryptionKeys, parse_keys
-from taskyard.core.webhooks import pattern_problem
 from taskyard.redaction import redacted
 from taskyard.secret_files import FILE_SUFFIX, text_of
 from taskyard.setting import Setting, one_of, yes_or_no
@@ -93,139 +92,53 @@ class Settings:
         return f"Settings({redacted(', '.join(shown))})"
 
 
-def _url(*schemes: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        parts = urlsplit(text)
-        if parts.scheme not in schemes or not parts.hostname:
-            shown = " or ".join(f"{scheme}://user:password@host/name" for scheme in schemes)
-            raise ValueError(f"is not a URL like {shown}")
-        return text
-
-    return parse
-
-
-def _folder(text: str) -> Path:
-    path = Path(text)
-    if not path.is_dir():
-        raise ValueError(f"names the folder {text!r}, which does not exist")
-    return path.resolve()
-
-
-def _number(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
-            raise ValueError(f"is {text!r}, not a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def _name(text: str) -> str:
-    if not text or len(text) > 60 or not all(c.isalnum() or c in "-_." for c in text):
-        raise ValueError(f"is {text!r}; up to 60 letters, digits and any of - _ . are allowed")
-    return text
-
-
-def _stores(text: str) -> Mapping[str, str]:
-    stores: dict[str, str] = {}
-    for entry in filter(None, (part.strip() for part in text.split(","))):
-        name, equals, place = entry.partition("=")
-        if not equals or not name.strip() or not place.strip():
-            raise ValueError(f"has the entry {entry!r}; write name=folder or name=s3://bucket/path")
-        stores[name.strip()] = place.strip()
-    return stores
-
-
-def _parts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _pepper(text: str) -> bytes:
-    if text and len(text) < 32:
-        raise ValueError(f"has {len(text)} characters; give it 32 random ones or more")
-    return text.encode()
-
-
-def _tenant(text: str) -> TenantId:
-    if not TENANT.fullmatch(text):
-        raise ValueError(f"is {text!r}; a tenant is 1 to 63 small letters, digits, _ and -")
-    return TenantId(text)
-
-
-def _networks(text: str) -> tuple[Network, ...]:
-    try:
-        return tuple(ip_network(part) for part in _parts(text))
-    except ValueError as error:
-        raise ValueError(f"names networks such as 10.1.0.0/16, fd00::/8; but {error}") from None
-
-
-def _patterns(text: str) -> tuple[str, ...]:
-    for part in _parts(text):
-        if problem := pattern_problem(part):
-            raise ValueError(f"has the pattern {part!r}, which {problem}")
-    return tuple(_parts(text))
-
-
-def _signing_secret(text: str) -> str | None:
-    if text and not 24 <= _decoded(text.removeprefix("whsec_"), base64.b64decode) <= 64:
-        raise ValueError("is not whsec_ and 24 to 64 random bytes in base64")
-    return text or None
-
-
-def _decoded(text: str, decode: Callable[[str], bytes]) -> int:
-    try:
-        return len(decode(text))
-    except ValueError:
-        return 0
-
-
 SETTINGS: Mapping[str, Setting] = {
     "database_url": Setting(
-        parse=_url("postgresql", "postgres"),
+        parse=read.url("postgresql", "postgres"),
         meaning="Postgres 15 or newer, which holds the truth",
         secret=True,
     ),
     "amqp_url": Setting(
-        parse=_url("amqp", "amqps"),
+        parse=read.url("amqp", "amqps"),
         meaning="RabbitMQ 3.10 or newer, which carries the wake-ups",
         secret=True,
     ),
     "routing": Setting(
-        parse=_folder,
+        parse=read.folder,
         default="routing",
         meaning="the folder with pools.toml, tasks.toml, events.toml, resources.toml, limits.toml",
     ),
     "workers": Setting(
-        parse=_folder, default=".", meaning="the folder put on the import path for task code"
+        parse=read.folder, default=".", meaning="the folder put on the import path for task code"
     ),
     "stores": Setting(
-        parse=_stores,
+        parse=read.stores,
         default="inputs=examples/files,outputs=.taskyard/files",
         meaning="where tasks may read and write files: name=folder or name=s3://bucket/path, …",
     ),
     "prefix": Setting(
-        parse=_name, default="taskyard", meaning="what names of exchanges and queues begin with"
+        parse=read.name, default="taskyard", meaning="what names of exchanges and queues begin with"
     ),
     "api_host": Setting(parse=str, default="127.0.0.1", meaning="the address the API listens on"),
     "api_port": Setting(
-        parse=_number(1, 65535), default="8000", meaning="the port the API listens on"
+        parse=read.number(1, 65535), default="8000", meaning="the port the API listens on"
     ),
     "api_workers": Setting(
-        parse=_number(1, 64), default="1", meaning="how many processes serve the API"
+        parse=read.number(1, 64), default="1", meaning="how many processes serve the API"
     ),
     "key_pepper": Setting(
-        parse=_pepper,
+        parse=read.pepper,
         default="",
         meaning="keys the digests of API keys; another one makes every key invalid",
         secret=True,
     ),
     "events_tenant": Setting(
-        parse=_tenant,
+        parse=read.tenant,
         default=DEFAULT_TENANT,
         meaning="the tenant to which events from the broker belong",
     ),
     "largest_backlog": Setting(
-        parse=_number(1, 1_000_000_000),
+        parse=read.number(1, 1_000_000_000),
         default="1000000",
         meaning="how many tasks may wait, in all pools together, before submissions are refused",
     ),
@@ -261,7 +174,7 @@ SETTINGS: Mapping[str, Setting] = {
         meaning="whether webhooks may be called over plain http; for development only",
     ),
     "webhooks_networks": Setting(
-        parse=_networks,
+        parse=read.networks,
         default="",
         meaning="networks that webhooks may call though they are not public: 10.1.0.0/16, …",
     ),
@@ -272,18 +185,18 @@ SETTINGS: Mapping[str, Setting] = {
         secret=True,
     ),
     "notify_secret": Setting(
-        parse=_signing_secret,
+        parse=read.signing_secret,
         default="",
         meaning="the secret that signs what is sent to the notify_url of a task",
         secret=True,
     ),
     "lifecycle_events": Setting(
-        parse=_patterns,
+        parse=read.patterns,
         default="task.#",
         meaning="which changes are published, as patterns over task.<type>.<state>",
     ),
     "metrics_networks": Setting(
-        parse=_networks,
+        parse=read.networks,
         default="",
         meaning="networks from which /metrics is served without a key: 127.0.0.1/32, …",
     ),
