@@ -1,7 +1,6 @@
 -- Pools that are paused, and workers as they say of themselves that they live.
 
--- While a pool is in here nothing of it is dispatched or claimed. Resuming removes the row; it waits
--- for workers that set a task aside because of it (the statement set_aside).
+-- While a pool is in here nothing of it is dispatched or claimed. Resuming removes the row.
 CREATE TABLE pool_pauses (
     pool   text PRIMARY KEY,
     since  timestamptz NOT NULL DEFAULT now(),

@@ -204,14 +204,12 @@ RETURNING id, pg_notify('taskyard_dispatch', '');
 
 -- name: set_aside
 -- A task that could be claimed but was not, as its pool is paused: the wake-up is spent, so it waits
--- for another. It may not have been marked as queued yet. A resume waits for the lock on its pause,
--- and then wakes the dispatcher; if it came before, that is done here.
+-- for another. It may not have been marked as queued yet. The dispatcher is told, who makes it pending
+-- again: so it is counted among those that wait, and a resume that came before it finds it.
 UPDATE tasks SET state = 'scheduled', reason = %(reason)s
 WHERE id = %(id)s AND type = %(type)s AND state IN ('pending', 'queued')
   AND due_at <= now() AND (expires_at IS NULL OR expires_at > now())
-RETURNING id, CASE WHEN (SELECT pool_pauses.pool FROM pool_pauses
-                         WHERE pool_pauses.pool = tasks.pool FOR KEY SHARE) IS NULL
-                   THEN pg_notify('taskyard_dispatch', '') END;
+RETURNING id, pg_notify('taskyard_dispatch', '');
 
 -- name: is_cancelled
 -- Whether an attempt should stop. No row: the lease is not ours any more.
