@@ -1,13 +1,14 @@
-"""Dead letters, events and webhooks in a real browser: found and mended."""
+"""Dead letters, events and webhooks in a real browser: found, mended, and readable by everybody."""
 
 import json
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.chromium import chromium, logged_in, require_accessible
-from tests.e2e.test_dashboard import HOSTILE
+from tests.chromium import chromium, logged_in, require_accessible, require_no_sideways
+from tests.e2e.test_dashboard import HOSTILE, LOOKS
 from tests.e2e.test_dead_letters import by, failed, mark
 from tests.e2e.test_webhooks import endpoint
 from tests.stack import Gateway, until
@@ -101,3 +102,34 @@ def test_a_webhook_is_tested_and_its_answer_is_seen(page: Page, yard: Gateway) -
             require_accessible(page)
         finally:
             yard.http.delete(made["links"]["self"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("looks", LOOKS, ids=["light", "dark-and-narrow"])
+def test_these_pages_can_be_read_by_everybody(browser: Browser, yard: Gateway, looks: dict) -> None:
+    """Axe finds nothing, and nothing is wider than the window; hostile and long values too."""
+    labels = mark()
+    failed(yard, labels, f"{HOSTILE} {'x' * 300}")
+    event = {
+        "specversion": "1.0", "id": str(uuid4()), "type": "unheard.of", "source": HOSTILE * 4,
+        "data": {HOSTILE: "y" * 300},
+    }  # fmt: skip
+    headers = {"Content-Type": "application/cloudevents+json"}
+    sent = yard.http.post("/v1/events", content=json.dumps(event), headers=headers)
+    key = sent.json()["items"][0]["key"]
+    hook = {"url": f"http://127.0.0.1:9/{'z' * 200}", "events": ["task.nothing.*"]}
+    made = yard.http.post("/v1/webhooks", json=hook | {"description": HOSTILE}).json()
+    try:
+        with logged_in(browser, yard, **looks) as page:
+            for path in (
+                "/tasks/cancel", "/tasks/reprioritise", "/tasks/replay",
+                f"/tasks/replay?label={by(labels)}", "/dead-letters", "/dead-letters?state=x",
+                f"/dead-letters/replay?label={by(labels)}", "/events", f"/events/{key}",
+                "/events/parked", "/events/parked/replay", "/events/try", "/webhooks",
+                f"/webhooks/{made['id']}", f"/webhooks/{uuid4()}",
+            ):  # fmt: skip
+                page.goto(path)
+                require_accessible(page)
+                require_no_sideways(page)
+    finally:
+        yard.http.delete(made["links"]["self"])
