@@ -52,6 +52,7 @@ lock: $(INSTALLED) ## resolve the dependencies anew into the lock files
 	$(COMPILE) --all-extras --upgrade pyproject.toml --output-file requirements.lock
 	$(COMPILE) --extra workers --extra tracing --constraint requirements.lock pyproject.toml \
 		--output-file compose/requirements.lock
+	$(COMPILE) --upgrade benchmarks/requirements.in --output-file benchmarks/requirements.lock
 	echo hatchling | $(COMPILE) --constraint requirements.lock - --output-file compose/build.lock
 
 clean: ## remove the environment and the private servers' data
