@@ -72,7 +72,11 @@ def client_of(parts: Parts) -> HttpClient:
 
 @asynccontextmanager
 async def open_parts(
-    database_url: str, table: RoutingTable = TABLE, **changes: Any
+    database_url: str,
+    table: RoutingTable = TABLE,
+    *,
+    largest_backlog: int = 100_000,
+    **changes: Any,
 ) -> AsyncIterator[Parts]:
     """What one API process works with; the broker is away and does not matter."""
     async with AsyncExitStack() as stack:
@@ -84,7 +88,11 @@ async def open_parts(
         metrics = ProcessMetrics()
         intake = await enter(
             open_intake(
-                pool, fresh, largest_backlog=100_000, table=table, on_commit=metrics.committed
+                pool,
+                fresh,
+                largest_backlog=largest_backlog,
+                table=table,
+                on_commit=metrics.committed,
             )
         )
         quotas = await enter(open_quotas(pool, table.quota))

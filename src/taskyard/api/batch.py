@@ -12,7 +12,7 @@ from taskyard.api.body import raw_body
 from taskyard.api.caller import caller, own, require_type
 from taskyard.api.errors import describe
 from taskyard.api.parts import Parts
-from taskyard.api.quotas import admit_many, give_back
+from taskyard.api.quotas import NOT_STORED, admit_many, give_back
 from taskyard.api.render import REPLAYED, respond
 from taskyard.api.request import convert, idempotency_key, json_body
 from taskyard.api.views import BatchItem, BatchSubmission, BatchView
@@ -138,8 +138,12 @@ async def _outcomes(parts: Parts, items: Sequence[_Prepared]) -> list[Stored]:
     new = [item.outcome for item in items if isinstance(item.outcome, NewTask)]
     refused = [i.keyed for i in items if i.keyed and isinstance(i.outcome, TaskyardError)]
     first = await first_replies(own(parts), refused)
-    results = await parts.intake.store_batch(new)
-    give_back(parts, sum(isinstance(each, Repeated) for each in results))
+    try:
+        results = await parts.intake.store_batch(new)
+    except NOT_STORED:
+        give_back(parts, len(new))
+        raise
+    give_back(parts, sum(isinstance(each, (Repeated, *NOT_STORED)) for each in results))
     stored = iter(results)
     outcomes: list[Stored] = []
     for item in items:

@@ -6,8 +6,12 @@ from quart import Quart, Response, g
 
 from taskyard.api.caller import caller
 from taskyard.api.parts import Parts
+from taskyard.core.errors import BacklogFull, NotFeasible, Overloaded
 from taskyard.core.task import NewTask
 from taskyard.services.quotas import Admission
+
+# What is refused with these is not stored, for sure: it costs nothing.
+NOT_STORED = (BacklogFull, NotFeasible, Overloaded)
 
 
 def register_quotas(app: Quart, parts: Parts) -> None:
@@ -40,5 +44,5 @@ async def admit_many(parts: Parts, tasks: Sequence[NewTask]) -> Admission:
 
 
 def give_back(parts: Parts, count: int) -> None:
-    """Repeats cost nothing."""
+    """Repeats cost nothing, nor does what is refused after all."""
     parts.quotas.give_back(caller().tenant, count)

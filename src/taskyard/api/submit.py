@@ -8,13 +8,13 @@ from quart import Blueprint, Response
 from taskyard.api.caller import caller, own, require_type
 from taskyard.api.parts import Parts
 from taskyard.api.prefer import Preference, preferred
-from taskyard.api.quotas import admit, give_back
+from taskyard.api.quotas import NOT_STORED, admit, give_back
 from taskyard.api.render import REPLAYED, accepted_view, repeated_view, respond, task_view
 from taskyard.api.request import convert, idempotency_key, json_body
 from taskyard.api.views import AcceptedView
 from taskyard.core.errors import Refused
 from taskyard.core.idempotency import KeyedRequest
-from taskyard.core.task import Repeated, Task
+from taskyard.core.task import Accepted, NewTask, Repeated, Task
 from taskyard.services.fresh import HOLD
 from taskyard.services.idempotency import first_replies, keyed_request, with_key
 from taskyard.services.submit import Submission, prepare
@@ -54,16 +54,24 @@ async def _accept(
     if keyed:
         new = with_key(new, keyed, retention=route.defaults.retention)
     if not prefers.wait:
-        accepted, ended = await parts.intake.store(new), None
+        accepted, ended = await _stored(parts, new), None
     else:
         with parts.waiting.expect(new.id) as ending:
-            accepted = await parts.intake.store(replace(new, watched=True))
+            accepted = await _stored(parts, replace(new, watched=True))
             known = not isinstance(accepted, Repeated)
             ended = await within(prefers.wait, ending) if known else None
     if isinstance(accepted, Repeated):
         give_back(parts, 1)
         return await _repeat(parts, wish, accepted, prefers)
     return _respond(accepted_view(new, accepted), ended, prefers.headers)
+
+
+async def _stored(parts: Parts, new: NewTask) -> Accepted:
+    try:
+        return await parts.intake.store(new)
+    except NOT_STORED:
+        give_back(parts, 1)
+        raise
 
 
 async def _repeat(parts: Parts, wish: Submission, first: Repeated, prefers: Preference) -> Response:

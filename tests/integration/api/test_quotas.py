@@ -94,6 +94,18 @@ async def test_without_limits_nothing_is_said_and_nothing_asked(
     assert await quotas_table.buckets(connection) == {}
 
 
+async def test_what_a_full_backlog_refuses_costs_nothing(database_url: str) -> None:
+    """One by one as in a batch: it was not stored, so it is not counted."""
+    async with open_parts(database_url, table(FIVE_A_MINUTE), largest_backlog=0) as parts:
+        client = client_of(parts)
+        alone = [await submit(client) for _ in range(3)]
+        together = await client.post("/v1/tasks/batch", json={"tasks": [TASK] * 3})
+        last = await submit(client)
+    for answer in (*alone, together, last):
+        assert (answer.status_code, (await answer.get_json())["code"]) == (503, "backlog-full")
+    assert last.headers["RateLimit"].startswith('"tasks";r=5')
+
+
 async def test_a_repeat_costs_nothing(database_url: str) -> None:
     """Not while there is something left, and not when there is nothing: it gets its first reply."""
     async with processes(database_url, FIVE_A_MINUTE) as [client]:
